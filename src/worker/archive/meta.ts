@@ -1,0 +1,52 @@
+/** What is kept beside the octets. */
+import type { Client, Envelope } from "../../core/envelope.ts";
+
+/** The facts of a receipt: all that a redelivery needs, so that its trace headers are identical each time. */
+export interface Receipt {
+  /** ULID; also the tail of the R2 key. */
+  readonly id: string;
+  /** Unix milliseconds. */
+  readonly at: number;
+  /** Our own name at that time. */
+  readonly host: string;
+  readonly client: Client;
+}
+
+/** JSON in `message.meta`. */
+export interface MessageMeta {
+  readonly receipt: Receipt;
+  readonly envelope: Envelope;
+  /** Header fields, decoded. */
+  readonly to: readonly MailAddress[];
+  readonly cc: readonly MailAddress[];
+  readonly from: readonly MailAddress[];
+  readonly replyTo: readonly MailAddress[];
+  /** Message-ID as it stands in the header, without angle brackets; absent where there is none. */
+  readonly messageId?: string;
+  readonly inReplyTo?: string;
+  readonly references: readonly string[];
+  /** The header's Date, unix milliseconds. */
+  readonly date?: number;
+  readonly attachments: readonly AttachmentMeta[];
+}
+
+export interface MailAddress {
+  readonly name: string;
+  readonly address: string;
+}
+
+export interface AttachmentMeta {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** What indexing takes out of a message. */
+export interface Extracted extends Omit<MessageMeta, "receipt" | "envelope"> {
+  readonly subject: string;
+  /** `Name <address>` of the header From. */
+  readonly sender: string;
+  /** Plain text of the body, capped; HTML-only mail as text. */
+  readonly text: string;
+  /** The first 200 characters of the text, white space folded. */
+  readonly preview: string;
+}

@@ -1,0 +1,24 @@
+/** The bindings of wrangler.toml, and the secrets beside them. */
+import type { DomainObject } from "./domain/object.ts";
+
+export interface Env {
+  readonly DIRECTORY: D1Database;
+  readonly SHARD_0: D1Database;
+  readonly MAIL: R2Bucket;
+  readonly DOMAIN: DurableObjectNamespace<DomainObject>;
+  readonly SEND_EMAIL: SendEmail;
+  readonly ASSETS: Fetcher;
+  /** Our name in Received and in the SMTP greeting. */
+  readonly HOSTNAME: string;
+  readonly OPERATOR_EMAIL: string;
+  /** A scrypt string (identity/password.ts). */
+  readonly OPERATOR_PASSWORD_HASH?: string;
+  /** A bearer token with the operator's rights, for scripts. */
+  readonly OPERATOR_TOKEN?: string;
+  /** `id:base64 of 32 bytes`, newest first, separated by commas. */
+  readonly MASTER_KEYS: string;
+  /** `id:secret`, newest first, separated by commas: the gateways' keys. */
+  readonly GATEWAY_SECRETS: string;
+  /** Seconds between probes of a healthy origin. */
+  readonly PROBE_SECONDS: string;
+}

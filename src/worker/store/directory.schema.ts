@@ -1,0 +1,115 @@
+/** The directory database (binding `DIRECTORY`): who there is. Small, one for the whole service. */
+import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+export const customer = sqliteTable("customer", {
+  id: integer("id").primaryKey(),
+  name: text("name").notNull(),
+});
+
+export const domain = sqliteTable("domain", {
+  id: integer("id").primaryKey(),
+  /** Lower case, A-labels (RFC 5890 §2.3.2.1). */
+  name: text("name").notNull().unique(),
+  customer: integer("customer").references(() => customer.id),
+  continuity: integer("continuity", { mode: "boolean" }).notNull().default(false),
+  coverage: text("coverage", { enum: ["all", "selected"] })
+    .notNull()
+    .default("all"),
+  switching: text("switching", { enum: ["manual", "automatic"] })
+    .notNull()
+    .default("manual"),
+  /** The mode as of the last change; it holds where the domain's object does not answer. */
+  mode: text("mode", { enum: ["normal", "emergency"] })
+    .notNull()
+    .default("normal"),
+  /** Unix milliseconds. */
+  modeSince: integer("mode_since").notNull().default(0),
+  /** JSON, see `DomainSettings` in domain/contract.ts. */
+  settings: text("settings").notNull().default("{}"),
+  /** JSON, see `Route` in domain/contract.ts: the route to the origin without its password. */
+  route: text("route"),
+  /** The origin's password, AES-GCM, base64 of nonce and ciphertext. */
+  routeEncrypted: text("route_encrypted"),
+  keyId: text("key_id"),
+  /** Goes up with every change of the domain, its mailboxes or addresses: the domain's object compares it with its copy. */
+  version: integer("version").notNull().default(1),
+  /** Unix milliseconds. */
+  createdAt: integer("created_at").notNull(),
+});
+
+export const mailbox = sqliteTable(
+  "mailbox",
+  {
+    /** Also the number of the account on the shard. */
+    id: integer("id").primaryKey(),
+    domain: integer("domain")
+      .notNull()
+      .references(() => domain.id),
+    /** The primary address, as the user writes it, lower case. */
+    address: text("address").notNull().unique(),
+    /** Chosen for continuity; counts only where the domain's coverage is `selected`. */
+    covered: integer("covered", { mode: "boolean" }).notNull().default(true),
+    /** The number of the D1 binding `SHARD_n` that holds its messages. */
+    shard: integer("shard").notNull().default(0),
+    /** A scrypt string (identity/password.ts), or null: no login. */
+    password: text("password"),
+    alternate: text("alternate"),
+    disabled: integer("disabled", { mode: "boolean" }).notNull().default(false),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("mailbox_domain").on(t.domain, t.address)],
+);
+
+/** An address of a mailbox, its primary one or an alias. An alias may belong to several mailboxes. */
+export const address = sqliteTable(
+  "address",
+  {
+    domain: integer("domain").notNull(),
+    /** The local part, lower case, without plus-tag. */
+    local: text("local").notNull(),
+    mailbox: integer("mailbox")
+      .notNull()
+      .references(() => mailbox.id),
+  },
+  (t) => [primaryKey({ columns: [t.domain, t.local, t.mailbox] }), index("address_mailbox").on(t.mailbox)],
+);
+
+/** What a person who is not a mailbox user may do: administrators of a customer, further operators. */
+export const role = sqliteTable("role", {
+  id: integer("id").primaryKey(),
+  email: text("email").notNull().unique(),
+  kind: text("kind", { enum: ["operator", "administrator"] }).notNull(),
+  customer: integer("customer").references(() => customer.id),
+});
+
+/** A way to prove who one is: the password of a role, an app password, a passkey, a recovery code. Hashed. */
+export const credential = sqliteTable(
+  "credential",
+  {
+    id: integer("id").primaryKey(),
+    role: integer("role").references(() => role.id),
+    mailbox: integer("mailbox").references(() => mailbox.id),
+    kind: text("kind", { enum: ["password", "app_password", "passkey", "totp", "recovery_code", "token"] }).notNull(),
+    hash: text("hash").notNull(),
+    label: text("label"),
+    createdAt: integer("created_at").notNull(),
+    usedAt: integer("used_at"),
+  },
+  (t) => [index("credential_mailbox").on(t.mailbox), index("credential_role").on(t.role)],
+);
+
+export const session = sqliteTable(
+  "session",
+  {
+    /** SHA-256 of the token, hexadecimal. */
+    hash: text("hash").primaryKey(),
+    kind: text("kind", { enum: ["operator", "administrator", "user"] }).notNull(),
+    /** The login name. */
+    name: text("name").notNull(),
+    mailbox: integer("mailbox").references(() => mailbox.id),
+    customer: integer("customer").references(() => customer.id),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+  },
+  (t) => [index("session_expires").on(t.expiresAt)],
+);

@@ -1,0 +1,70 @@
+/** The SQLite of a domain's Durable Object: what decides about its mail must be at hand when D1 does not answer. */
+import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+
+/** One row: the copy of the directory's facts and the state of the mode machine. */
+export const facts = sqliteTable("facts", {
+  id: integer("id").primaryKey(),
+  /** JSON of `DomainFacts` (domain/contract.ts). */
+  domain: text("domain").notNull(),
+  /** The directory's version that this copy has; 0 asks for a reload. */
+  version: integer("version").notNull(),
+  /** JSON of `ModeState` (core/mode.ts). */
+  mode: text("mode").notNull(),
+  /** Unix milliseconds of the next probe. */
+  probeAt: integer("probe_at").notNull().default(0),
+  /** Unix milliseconds of the next failback run, null when nothing is known to wait. */
+  failbackAt: integer("failback_at"),
+  /** JSON of the failback run that is under way, null when none is. */
+  run: text("run"),
+  /** The mode change that D1 has not been told of yet. */
+  unsaved: integer("unsaved", { mode: "boolean" }).notNull().default(false),
+});
+
+/** The domain's addresses. */
+export const address = sqliteTable("address", {
+  local: text("local").primaryKey(),
+  /** JSON of `Holder[]` (domain/contract.ts). */
+  holders: text("holders").notNull(),
+});
+
+/** The last probes, a ring (domain/probes.ts). */
+export const probe = sqliteTable("probe", {
+  seq: integer("seq").primaryKey(),
+  at: integer("at").notNull(),
+  ok: integer("ok", { mode: "boolean" }).notNull(),
+  /** JSON of `ProbeResult` (decide/probe.ts). */
+  result: text("result").notNull(),
+});
+
+/** Redelivery's own record: written before the final dot and after the 250; D1 follows in batches. */
+export const flight = sqliteTable("flight", {
+  /** R2 key, a line feed, the envelope recipient: what is sent once. */
+  key: text("key").primaryKey(),
+  state: text("state", { enum: ["sending", "delivered", "refused", "deferred", "withdrawn"] }).notNull(),
+  /** The connection that sends it. */
+  slot: integer("slot").notNull().default(0),
+  at: integer("at").notNull(),
+  attempts: integer("attempts").notNull().default(0),
+  dueAt: integer("due_at").notNull().default(0),
+  reply: text("reply"),
+});
+
+/** Addresses that the origin has accepted and that nobody registered. */
+export const seenAddress = sqliteTable("seen_address", {
+  local: text("local").primaryKey(),
+  firstAt: integer("first_at").notNull(),
+  lastAt: integer("last_at").notNull(),
+  messages: integer("messages").notNull().default(1),
+});
+
+/** What happened, chained by hash from the first event on: hash = SHA-256(prev, at, kind, actor, data). */
+export const log = sqliteTable("log", {
+  seq: integer("seq").primaryKey(),
+  at: integer("at").notNull(),
+  kind: text("kind").notNull(),
+  actor: text("actor").notNull(),
+  /** JSON. */
+  data: text("data").notNull(),
+  prev: text("prev").notNull(),
+  hash: text("hash").notNull(),
+});

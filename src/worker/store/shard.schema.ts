@@ -1,0 +1,125 @@
+/**
+ * A shard (bindings `SHARD_0`, `SHARD_1` …): the index of archived mail and the portal's mailboxes of the accounts that
+ * live on it. Rows written are what it costs: an integer key 1, each index 1, an FTS5 row 1; so there are no more indexes
+ * than the counts in test/worker/costs.test.ts allow.
+ */
+import { isNotNull } from "drizzle-orm";
+import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+/** One a mailbox; the same number as in the directory. */
+export const account = sqliteTable("account", {
+  id: integer("id").primaryKey(),
+  domain: integer("domain").notNull(),
+  /** One counter for all: UID, MODSEQ, JMAP state. A change takes `seq + 1` in its own batch. */
+  seq: integer("seq").notNull().default(0),
+});
+
+export const folder = sqliteTable(
+  "folder",
+  {
+    id: integer("id").primaryKey(),
+    account: integer("account").notNull(),
+    /** 0 at the top. */
+    parent: integer("parent").notNull().default(0),
+    name: text("name").notNull(),
+    role: text("role", { enum: ["inbox", "sent", "drafts", "trash", "junk", "archive"] }),
+    uidvalidity: integer("uidvalidity").notNull(),
+    subscribed: integer("subscribed", { mode: "boolean" }).notNull().default(true),
+    modseq: integer("modseq").notNull().default(0),
+    gone: integer("gone"),
+  },
+  (t) => [uniqueIndex("folder_name").on(t.account, t.parent, t.name)],
+);
+
+/** An archived message, one row for each account that it concerns; the raw octets are in R2 under `key`. */
+export const message = sqliteTable(
+  "message",
+  {
+    id: integer("id").primaryKey(),
+    account: integer("account").notNull(),
+    /** Message-ID without angle brackets; a fresh ULID where the message has none (then it never repeats). */
+    mid: text("mid").notNull(),
+    /** What makes it the same message: see core/once.ts. */
+    once: text("once").notNull(),
+    /** Shared by the messages of a conversation within an account. */
+    thread: integer("thread").notNull(),
+    direction: text("direction", { enum: ["in", "out"] }).notNull(),
+    /** When it was received, unix milliseconds. */
+    at: integer("at").notNull(),
+    /** Octets in R2. */
+    size: integer("size").notNull(),
+    /** R2 key, made by archive/raw.ts alone. */
+    key: text("key").notNull(),
+    /** Header From, display form. */
+    sender: text("sender").notNull(),
+    subject: text("subject").notNull(),
+    preview: text("preview").notNull(),
+    /** JSON, see `MessageMeta` in archive/meta.ts: the envelope, addresses, references, attachments. */
+    meta: text("meta").notNull(),
+  },
+  (t) => [
+    uniqueIndex("message_once").on(t.account, t.mid, t.once),
+    index("message_account").on(t.account),
+    index("message_thread").on(t.thread),
+  ],
+);
+
+/** A message in a folder of the portal. `id = folder * 2^32 + uid`. A removed one stays as a change record (`gone`). */
+export const placement = sqliteTable(
+  "placement",
+  {
+    id: integer("id").primaryKey(),
+    account: integer("account").notNull(),
+    message: integer("message").notNull(),
+    /** MODSEQ of its last change. */
+    modseq: integer("modseq").notNull(),
+    /** MODSEQ at which it came to be here. */
+    created: integer("created").notNull(),
+    /** Bits, see store/flags.ts. */
+    flags: integer("flags").notNull().default(0),
+    /** JSON array of keywords, or null. */
+    keywords: text("keywords"),
+    /** MODSEQ at which it left, or null while it is here. */
+    gone: integer("gone"),
+    /**
+     * In the backlog: `domain * 2^32 + unix seconds of arrival`; refused by the origin: the same, negative; else null.
+     * One partial index so gives a domain's backlog, oldest first, and its refused mail.
+     */
+    waiting: integer("waiting"),
+    /** JSON of the origin's reply where it refused the message. */
+    refusal: text("refusal"),
+    /** INTERNALDATE, unix milliseconds, where it differs from the message's arrival (APPEND). */
+    internalAt: integer("internal_at"),
+  },
+  (t) => [
+    index("placement_account").on(t.account, t.modseq),
+    index("placement_message").on(t.message),
+    index("placement_waiting").on(t.waiting).where(isNotNull(t.waiting)),
+  ],
+);
+
+/** Mail on its way out (see the outgoing queue); each recipient has a state of its own. */
+export const outgoing = sqliteTable("outgoing", {
+  id: integer("id").primaryKey(),
+  account: integer("account").notNull(),
+  message: integer("message").notNull(),
+  sender: text("sender").notNull(),
+  envelope: text("envelope").notNull(),
+  createdAt: integer("created_at").notNull(),
+});
+
+export const outgoingRecipient = sqliteTable(
+  "outgoing_recipient",
+  {
+    id: integer("id").primaryKey(),
+    outgoing: integer("outgoing")
+      .notNull()
+      .references(() => outgoing.id),
+    recipient: text("recipient").notNull(),
+    state: text("state", { enum: ["waiting", "delivered", "refused", "expired"] }).notNull(),
+    attempts: integer("attempts").notNull().default(0),
+    dueAt: integer("due_at"),
+    reply: text("reply"),
+  },
+  (t) => [index("outgoing_due").on(t.dueAt).where(isNotNull(t.dueAt)), index("outgoing_recipient_outgoing").on(t.outgoing)],
+);

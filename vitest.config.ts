@@ -1,0 +1,33 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+const directoryMigrations = await readD1Migrations("migrations/directory");
+const shardMigrations = await readD1Migrations("migrations/shard");
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "core", include: ["test/core/**/*.test.ts"] } },
+      {
+        plugins: [
+          cloudflareTest(() => ({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                DIRECTORY_MIGRATIONS: directoryMigrations,
+                SHARD_MIGRATIONS: shardMigrations,
+                HOSTNAME: "mx.holdfast.test",
+                OPERATOR_TOKEN: "operator-token-of-the-tests",
+                MASTER_KEYS: "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+                GATEWAY_SECRETS: "g1:secret-of-the-tests",
+              },
+            },
+          })),
+        ],
+        test: { name: "worker", include: ["test/worker/**/*.test.ts"], setupFiles: ["test/worker/setup.ts"] },
+      },
+      { test: { name: "gateway", include: ["test/gateway/**/*.test.ts"] } },
+      { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 } },
+    ],
+  },
+});
