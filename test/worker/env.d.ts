@@ -1,0 +1,12 @@
+/** The bindings of the tests: the Worker's own, and what vitest.config.ts adds. */
+import type { D1Migration } from "cloudflare:test";
+import type { Env as WorkerEnv } from "../../src/worker/env.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends WorkerEnv {
+      readonly DIRECTORY_MIGRATIONS: D1Migration[];
+      readonly SHARD_MIGRATIONS: D1Migration[];
+    }
+  }
+}
