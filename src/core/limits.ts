@@ -21,6 +21,8 @@ export const MAX_PATH_BYTES = 256;
 export const MAX_LOCAL_BYTES = 64;
 /** RFC 5321 §4.5.3.1.2. */
 export const MAX_DOMAIN_BYTES = 255;
+/** RFC 1035 §2.3.4. */
+export const MAX_LABEL_BYTES = 63;
 /** The trace block and the header are looked for in this many octets; no sane header is larger. */
 export const MAX_HEADER_BYTES = 256 * 1024;
 /** A repeat is recognised for this long: senders give up after 4 to 5 days (RFC 5321 §4.5.4.1). */
