@@ -57,6 +57,23 @@ export const PROBE_TIMEOUT = 10_000;
 /** Between probes while the domain is in doubt or in emergency mode. */
 export const PROBE_IN_DOUBT = 5_000;
 
+/** Failover: this many strong pieces of evidence with nothing good in between … */
+export const FAILOVER_EVIDENCE = 2;
+/** … over at least this time from the beginning of the first: a daemon that restarts in 5 s does not flip a domain. */
+export const FAILOVER_SPAN = 15_000;
+/** Deferrals of this many different recipients … */
+export const DEFERRED_RECIPIENTS = 3;
+/** … within this time are one strong piece. */
+export const DEFERRAL_WINDOW = 60_000;
+/** Mail that the origin would not take counts against it this long: no probe can settle that, only a delivery. */
+export const TAKE_MEMORY = 5 * 60_000;
+/** Failback: good probes without a break for this long, doubled by each flap … */
+export const STEADY_TIME = 20_000;
+/** … up to this. */
+export const MAX_STEADY_TIME = 30 * 60_000;
+/** A failover this soon after the last failback is a flap; as much quiet takes one flap back. */
+export const FLAP_WINDOW = 3600_000;
+
 /** SMTP connections to an origin in one failback run. */
 export const MAX_FAILBACK_CONNECTIONS = 4;
 /** Messages in one slice of a run. */
@@ -66,6 +83,20 @@ export const SLICE_TIME = 20_000;
 /** The first pause of a deferred message, and the last. */
 export const FIRST_RETRY = 30_000;
 export const LAST_RETRY = 15 * 60_000;
+/** A pause is this part shorter or longer, by chance. */
+export const RETRY_JITTER = 0.2;
+/** A run that was cut off although messages had gone out goes on this soon: many servers allow so many a connection. */
+export const RUN_PAUSE = 5_000;
+/** Deferrals in a row, of different recipients, that end a run: then it is the server, not the mailbox. */
+export const MAX_DEFERRALS_IN_A_ROW = 5;
+/** Messages that must go well before a run takes one more connection. */
+export const MESSAGES_PER_RAMP = 5;
+/** What was delivered is remembered this long after D1 was told, for a placement of the same message that D1 shows late. */
+export const FLIGHT_MEMORY = 3600_000;
+/** A person's action on a waiting message blocks its redelivery at most this long, should nobody settle it. */
+export const WITHDRAWAL_TIME = 60_000;
+/** Rows of the backlog read from a shard at once, and placements settled at once. */
+export const BACKLOG_PAGE = 100;
 
 /** Days in the archive: D1 purges at 90, R2's rule is one day later. */
 export const ARCHIVE_DAYS = 90;
@@ -78,3 +109,37 @@ export const GATEWAY_CLOCK_SKEW = 120_000;
 export const GATEWAY_FRAME_BYTES = 64 * 1024;
 /** Frames that a gateway may have under way before the Worker acknowledges. */
 export const GATEWAY_WINDOW = 8;
+
+/** A session ends after this: people who run domains sign in each working day, users stay through an outage. */
+export const ADMINISTRATOR_SESSION = 12 * 3600_000;
+export const USER_SESSION = 14 * 24 * 3600_000;
+/** Wrong passwords for one login from one address before it must wait. */
+export const FREE_SIGN_IN_FAILURES = 5;
+/** Wrong passwords from one address, whatever the login. */
+export const FREE_ADDRESS_FAILURES = 50;
+/** The first wait after that; it doubles with each further failure up to the last. */
+export const FIRST_SIGN_IN_WAIT = 2_000;
+export const LAST_SIGN_IN_WAIT = 15 * 60_000;
+/** Logins and addresses that an isolate remembers failures of; the oldest go first. */
+export const MAX_THROTTLED = 10_000;
+/** scrypt runs at once in an isolate: 16 MiB each of its 128 MB. */
+export const MAX_PASSWORD_CHECKS = 2;
+/** Sign-ins that may wait for their turn; beyond it they hear 503. */
+export const MAX_WAITING_PASSWORD_CHECKS = 32;
+/** All of an answer to a person or script; what hangs is answered 503. */
+export const ANSWER_TIMEOUT = 20_000;
+/** One look at a binding for GET /api/health. */
+export const HEALTH_TIMEOUT = 2_000;
+/** Items of a page of a list, unless asked for, and at most. */
+export const DEFAULT_PAGE = 50;
+export const MAX_PAGE = 200;
+/** Mailboxes in one request: its statements fit one D1 batch. */
+export const MAX_IMPORT_MAILBOXES = 1_000;
+/** Passwords in one request: each costs about a tenth of a second of processor time, of which an invocation has 30. */
+export const MAX_IMPORT_PASSWORDS = 100;
+/** Aliases of one mailbox. */
+export const MAX_ALIASES = 100;
+/** Body of a request to the API, but for mail. */
+export const MAX_REQUEST_BYTES = 1024 * 1024;
+/** Waiting messages that one request takes out of the backlog; one D1 batch settles them. */
+export const MAX_RELEASE = 500;
