@@ -52,6 +52,21 @@ export const RECEIVE_BUDGET = 30_000;
 /** Reply to the final dot in a run in the background (RFC 5321 §4.5.3.2.6). */
 export const FINAL_TIMEOUT_BACKGROUND = 10 * 60_000;
 
+/** A reply line; RFC 5321 §4.5.3.1.5 says 512, servers in the field send more. */
+export const MAX_REPLY_LINE_BYTES = 4_096;
+/** Lines of one reply: announcements run to some 20, policy texts to some 50. */
+export const MAX_REPLY_LINES = 200;
+/** A command line that we send; RFC 5321 §4.5.3.1.4 says 512 and lets extensions add to it (RFC 6531 §3.4 …). */
+export const MAX_COMMAND_BYTES = 1_000;
+/** Octets of the message in one write: what a timer watches over, and what the encoder copies at once. */
+export const WRITE_PIECE_BYTES = 64 * 1024;
+/** A body must move on average at this rate, octets a second: 25 MiB take at most 13 min 30 s, a run in the background has 15. */
+export const BODY_RATE = 32 * 1024;
+/** A reply that the server may have sent before it cut us off in the middle of a message: it is there already or never comes. */
+export const EARLY_REPLY_TIMEOUT = 500;
+/** QUIT on its way out; nobody waits for its reply. */
+export const QUIT_TIMEOUT = 1_000;
+
 /** All of a probe. */
 export const PROBE_TIMEOUT = 10_000;
 /** Between probes while the domain is in doubt or in emergency mode. */

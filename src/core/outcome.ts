@@ -11,7 +11,18 @@ export interface Reply {
 }
 
 /** The step of the dialogue at which it was decided. `final` is the reply to the final dot. */
-export type Phase = "connect" | "greeting" | "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "final" | "noop";
+export type Phase =
+  | "connect"
+  | "greeting"
+  | "ehlo"
+  | "starttls"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "final"
+  | "reset"
+  | "noop";
 
 export interface Delivered {
   readonly kind: "delivered";
