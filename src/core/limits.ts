@@ -158,3 +158,30 @@ export const MAX_ALIASES = 100;
 export const MAX_REQUEST_BYTES = 1024 * 1024;
 /** Waiting messages that one request takes out of the backlog; one D1 batch settles them. */
 export const MAX_RELEASE = 500;
+/** The upgrade to the WebSocket of one transaction; a Worker that is up answers in well under a second. */
+export const GATEWAY_CONNECT_TIMEOUT = 5_000;
+/** The Worker's reply to a recipient: connect, greeting, EHLO, STARTTLS, AUTH, MAIL and RCPT at the origin, each within its limit. */
+export const GATEWAY_RECIPIENT_TIMEOUT = 45_000;
+/** Between two acknowledgements of the message, and between two frames of it: both ends hold the octets in memory. */
+export const GATEWAY_FRAME_TIMEOUT = 20_000;
+/** The Worker's reply after its last octet: what an inbound message may take, with some room. */
+export const GATEWAY_FINAL_TIMEOUT = 60_000;
+/** A transaction without a frame for this long is left; longer than a sender may pause (MX_IDLE_TIMEOUT). */
+export const GATEWAY_IDLE_TIMEOUT = 6 * 60_000;
+/** Pings keep the path open while a sender thinks: Cloudflare closes a WebSocket that is silent for 100 s. */
+export const GATEWAY_PING = 30_000;
+/** Nonces that an isolate remembers; at the limit the oldest go (their time stamp bounds them too). */
+export const GATEWAY_NONCES = 20_000;
+/** Octets of messages that a gateway holds at once over all connections; beyond it a temporary failure. */
+export const GATEWAY_MEMORY_BYTES = 256 * 1024 * 1024;
+/** RFC 5321 §4.5.3.2.7: a server waits at least 5 minutes for the next command. */
+export const MX_IDLE_TIMEOUT = 5 * 60_000;
+/** All of one message's octets, from 354 to the final dot: 25 MiB at 15 kB/s. */
+export const MX_MESSAGE_TIMEOUT = 30 * 60_000;
+/** A sender that ends its message with bare line feeds waits for a reply: it gets its refusal after this much silence. */
+export const MX_BARE_LINE_PAUSE = 5_000;
+/** Connections to the MX port in all, and from one address. */
+export const MX_CONNECTIONS = 1_000;
+export const MX_CONNECTIONS_PER_ADDRESS = 50;
+/** RFC 5321 §4.5.3.1.4 asks for 512, and RFC 6531 and RFC 3461 add to it. */
+export const MX_COMMAND_BYTES = 4_096;
