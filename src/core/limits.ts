@@ -80,8 +80,8 @@ export const FAILOVER_SPAN = 15_000;
 export const DEFERRED_RECIPIENTS = 3;
 /** … within this time are one strong piece. */
 export const DEFERRAL_WINDOW = 60_000;
-/** Mail that the origin would not take counts against it this long: no probe can settle that, only a delivery. */
-export const TAKE_MEMORY = 5 * 60_000;
+/** Evidence counts this long: that of mail not taken no probe can settle, only a delivery. */
+export const EVIDENCE_MEMORY = 5 * 60_000;
 /** Failback: good probes without a break for this long, doubled by each flap … */
 export const STEADY_TIME = 20_000;
 /** … up to this. */
@@ -137,10 +137,6 @@ export const FIRST_SIGN_IN_WAIT = 2_000;
 export const LAST_SIGN_IN_WAIT = 15 * 60_000;
 /** Logins and addresses that an isolate remembers failures of; the oldest go first. */
 export const MAX_THROTTLED = 10_000;
-/** scrypt runs at once in an isolate: 16 MiB each of its 128 MB. */
-export const MAX_PASSWORD_CHECKS = 2;
-/** Sign-ins that may wait for their turn; beyond it they hear 503. */
-export const MAX_WAITING_PASSWORD_CHECKS = 32;
 /** All of an answer to a person or script; what hangs is answered 503. */
 export const ANSWER_TIMEOUT = 20_000;
 /** One look at a binding for GET /api/health. */
