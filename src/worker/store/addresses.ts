@@ -4,7 +4,7 @@ import { address } from "./directory.schema.ts";
 import type { Directory } from "./directory.ts";
 
 /** @param local in look-up form */
-export function insertAddress(db: Directory, domain: number, local: string, mailbox: number) {
+function insertAddress(db: Directory, domain: number, local: string, mailbox: number) {
   return db.insert(address).values({ domain, local, mailbox }).onConflictDoNothing();
 }
 

@@ -1,0 +1,90 @@
+/** A change of the route to the origin, checked: the one place that says which routes may be. */
+import { err, ok, type Result } from "../../../core/result.ts";
+import type { Route } from "../../domain/contract.ts";
+import { sealSecret } from "../../identity/secret.ts";
+import { classifyHost } from "../origin-host.ts";
+import { invalid, invalidFields, type Problem } from "../problem.ts";
+
+/** Absent: as it was, or the default. */
+export interface OriginChange {
+  readonly transport?: Route["transport"] | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly tls?: Route["tls"] | undefined;
+  /** null takes the login away. */
+  readonly username?: string | null | undefined;
+  readonly password?: string | null | undefined;
+}
+
+const IMPLICIT_TLS_PORT = 465;
+
+/** @param operator operators may name private hosts and send a password in clear */
+export async function changeOrigin(
+  env: { readonly MASTER_KEYS: string },
+  current: Route | null,
+  change: OriginChange,
+  operator: boolean,
+): Promise<Result<Route, Problem>> {
+  const given = change.host ?? current?.host;
+  if (given === undefined) return err(invalid("origin.host", "is missing: name the host of the mail server"));
+  const { host, kind } = classifyHost(given);
+  if (kind === "invalid") return err(invalid("origin.host", "is not a host name or IP address"));
+  if (kind === "private" && !operator) {
+    return err(invalid("origin.host", "is a loopback or private address, which only an operator may set"));
+  }
+  const port = change.port ?? current?.port ?? IMPLICIT_TLS_PORT;
+  const tls = change.tls ?? (change.port === undefined ? current?.tls : undefined) ?? defaultTls(port);
+  const transport = change.transport ?? current?.transport ?? "smtp";
+  const refused = refuseTransport(transport, port);
+  if (refused) return err(refused);
+  const username = change.username === undefined ? current?.username : (change.username ?? undefined);
+  const route = { transport, host, port, tls };
+  if (username === undefined) {
+    return change.password ? err(invalid("origin.username", "is missing: a password needs one")) : ok(route);
+  }
+  if (tls === "none" && !operator) {
+    return err(invalid("origin.tls", "would send the password in clear text, which only an operator may set"));
+  }
+  if (typeof change.password === "string") {
+    const { encrypted, keyId } = await sealSecret(env, change.password);
+    return ok({ ...route, username, passwordEncrypted: encrypted, keyId });
+  }
+  // A stored password goes to the very server that it was given for, or whoever may change the host could read it.
+  const same =
+    current?.passwordEncrypted &&
+    current.keyId &&
+    change.password === undefined &&
+    current.host === host &&
+    current.port === port &&
+    current.tls === tls &&
+    current.username === username;
+  if (!same) {
+    return err(
+      invalid("origin.password", "is missing: it must be given with the username, and again when the server changes"),
+    );
+  }
+  return ok({ ...route, username, passwordEncrypted: current.passwordEncrypted, keyId: current.keyId });
+}
+
+const defaultTls = (port: number): Route["tls"] => (port === IMPLICIT_TLS_PORT ? "implicit" : "starttls");
+
+function refuseTransport(transport: Route["transport"], port: number): Problem | null {
+  switch (transport) {
+    case "smtp":
+      return port === 25
+        ? invalid(
+            "origin.port",
+            "cannot be 25: Cloudflare Workers cannot open port 25. Use 465, 587 or another port, or the gateway",
+          )
+        : null;
+    case "gateway":
+      return invalidFields([{ field: "origin.transport", message: "gateway is not available yet: use smtp" }]);
+    case "forward":
+      return invalidFields([
+        {
+          field: "origin.transport",
+          message: "forward cannot redeliver, so it works only beside another transport: use smtp",
+        },
+      ]);
+  }
+}
