@@ -32,7 +32,7 @@ export class FakeOrigin {
 
   /** Listens; after a stop on the same port as before. */
   async start(): Promise<number> {
-    const server = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
+    const server = createServer({ allowHalfOpen: false, noDelay: true }, (socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(this.#port, this.#host, resolve);

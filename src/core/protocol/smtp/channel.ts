@@ -17,7 +17,9 @@ export class Channel {
   readonly #deadline: number;
   readonly #parser = new ReplyParser();
   /** The read that is under way. */
-  #filling: Promise<Failure | null> | null = null;
+  #filling: Promise<void> | null = null;
+  /** Nothing more can be read; what was whole before that is still in the parser. */
+  #broken: Failure | null = null;
   #failure: Failure | null = null;
 
   /** @param deadline on the clock of `timing`; no wait goes beyond it unless it says so */
@@ -67,15 +69,15 @@ export class Channel {
   async push(octets: Uint8Array, limit: number): Promise<Result<Reply | null, Failure>> {
     if (this.#failure) return err(this.#failure);
     // Not waited for: octets that come are found in the parser at the next piece, and how it failed by the next wait.
-    void this.#fill();
+    if (this.#broken === null) void this.#fill();
     const early = this.#parser.next();
     if (early) return ok(early);
     const failure = await this.#write(octets, limit);
     if (failure === null) return ok(null);
     const until = this.#timing.now() + EARLY_REPLY_TIMEOUT;
-    while (this.#parser.peek() === null) {
+    while (this.#parser.peek() === null && this.#broken === null) {
       const raced = await within(this.#timing, until - this.#timing.now(), this.#fill());
-      if (raced.kind !== "done" || raced.value !== null) break;
+      if (raced.kind !== "done") break;
     }
     const last = this.#parser.next();
     this.fail(failure);
@@ -96,10 +98,10 @@ export class Channel {
         if (reply.code === 421) this.fail({ reason: "dropped", detail: "the server said 421" });
         return ok(reply);
       }
+      // Only now: replies that were whole before the octets that make no sense count.
+      if (this.#broken) return err(this.fail(this.#broken));
       const raced = await within(this.#timing, until - this.#timing.now(), this.#fill());
-      if (raced.kind === "timeout") return err(this.fail({ reason: "timeout" }));
-      if (raced.kind === "failed") return err(this.fail({ reason: "dropped", detail: message(raced.error) }));
-      if (raced.value !== null) return err(this.fail(raced.value));
+      if (raced.kind !== "done") return err(this.fail({ reason: "timeout" }));
     }
   }
 
@@ -113,7 +115,7 @@ export class Channel {
   /** RFC 3207 §6: what came in clear text behind the 220 would be taken for answers given under TLS. */
   async startTls(limit: number): Promise<Failure | null> {
     if (this.#failure) return this.#failure;
-    if (this.#parser.pending) {
+    if (this.#parser.pending || this.#broken) {
       return this.fail({ reason: "protocol", detail: "octets in clear text behind the reply to STARTTLS" });
     }
     const raced = await within(this.#timing, this.#left(limit), this.#wire.startTls());
@@ -137,11 +139,11 @@ export class Channel {
     return { reason: "dropped", detail: message(raced.error) };
   }
 
-  /** Reads once, into the parser; shared by all who wait for it. Never rejects. */
-  #fill(): Promise<Failure | null> {
+  /** Reads once, into the parser; shared by all who wait for it. Never rejects: see `#broken`. */
+  #fill(): Promise<void> {
     this.#filling ??= this.#read().then((failure) => {
+      this.#broken ??= failure;
       this.#filling = null;
-      return failure;
     });
     return this.#filling;
   }
