@@ -214,25 +214,36 @@ class Connection {
   async #message(): Promise<boolean> {
     const { stopReadingAfter, cutAfter } = this.#host.behaviour();
     // The line end of DATA counts as the one in front of a dot that comes first (RFC 5321 §4.1.1.4).
-    let octets: Buffer<ArrayBufferLike> = Buffer.from("\r\n");
-    let end = -1;
-    while (end < 0) {
-      const from = Math.max(0, octets.length - TERMINATOR.length);
-      octets = Buffer.concat([octets, this.#input]);
+    const pieces: Buffer[] = [Buffer.from("\r\n")];
+    let length = 2;
+    // The last octets taken: the terminator may be cut anywhere.
+    let tail = Buffer.from("\r\n");
+    for (;;) {
+      const before = tail.length;
+      const searched = Buffer.concat([tail, this.#input]);
+      const end = searched.indexOf(TERMINATOR);
+      if (end >= 0) {
+        const taken = Math.max(0, end + 2 - before);
+        pieces.push(this.#input.subarray(0, taken));
+        length += end + 2 - before;
+        this.#input = searched.subarray(end + TERMINATOR.length);
+        break;
+      }
+      pieces.push(this.#input);
+      length += this.#input.length;
+      tail = searched.subarray(Math.max(0, searched.length - TERMINATOR.length + 1));
       this.#input = Buffer.alloc(0);
-      end = octets.indexOf(TERMINATOR, from);
-      if (end >= 0) break;
-      if (stopReadingAfter !== undefined && octets.length > stopReadingAfter) this.#stream.pause();
-      if (cutAfter && octets.length > cutAfter.octets) {
+      if (stopReadingAfter !== undefined && length > stopReadingAfter) this.#stream.pause();
+      if (cutAfter && length > cutAfter.octets) {
         if (cutAfter.reply) await this.#write(`${cutAfter.reply}\r\n`, {});
         this.#stream.end();
         return false;
       }
       if (!(await this.#more()) && this.#input.length === 0) return false;
     }
-    this.#input = octets.subarray(end + TERMINATOR.length);
+    const octets = Buffer.concat(pieces).subarray(0, length);
     this.#host.line("C: (message) .");
-    const raw = unstuff(octets.subarray(0, end + 2)).toString("base64");
+    const raw = unstuff(octets).toString("base64");
     const message = {
       connection: this.#host.number,
       from: this.#from ?? "",
@@ -312,10 +323,11 @@ function pathOf(line: string): string {
 
 /** RFC 5321 §4.5.2, the receiver's side. @param octets begin with a line end, which is left out of the result */
 function unstuff(octets: Buffer): Buffer {
-  const out: number[] = [];
+  const out = Buffer.alloc(octets.length);
+  let length = 0;
   for (let at = 2; at < octets.length; at++) {
     const stuffed = octets[at] === 0x2e && octets[at - 1] === 0x0a && octets[at - 2] === 0x0d;
-    if (!stuffed) out.push(octets[at] ?? 0);
+    if (!stuffed) out[length++] = octets[at] ?? 0;
   }
-  return Buffer.from(out);
+  return out.subarray(0, length);
 }

@@ -33,7 +33,7 @@ export async function createOrigin(behaviour: Behaviour = {}): Promise<Origin> {
       const { messages } = await call<OriginReport>("GET", path);
       return messages.map((message) => ({
         ...message,
-        raw: Uint8Array.from(atob(message.raw), (c) => c.charCodeAt(0)),
+        raw: decode(message.raw),
       }));
     },
     async set(next) {
@@ -49,6 +49,13 @@ export async function createOrigin(behaviour: Behaviour = {}): Promise<Origin> {
       await call("DELETE", path);
     },
   };
+}
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(base64);
+  const octets = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) octets[at] = binary.charCodeAt(at);
+  return octets;
 }
 
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {

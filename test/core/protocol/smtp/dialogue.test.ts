@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { COMMAND_TIMEOUT, GREETING_TIMEOUT } from "../../../../src/core/limits.ts";
+import { BODY_RATE, COMMAND_TIMEOUT, GREETING_TIMEOUT, WRITE_TIMEOUT } from "../../../../src/core/limits.ts";
 import type { Outcome } from "../../../../src/core/outcome.ts";
 import { isOpen, isWriter, type OriginSession } from "../../../../src/core/protocol/smtp/conversation.ts";
 import { type OpenOptions, openSession } from "../../../../src/core/protocol/smtp/open.ts";
@@ -455,5 +455,25 @@ describe("time", () => {
     expect(outcome).toBeNull();
     await timing.advance(1);
     expect(outcome).toMatchObject({ kind: "unavailable", phase: "final", reason: "timeout" });
+  });
+
+  it("runs out for a server that takes each piece in time but the whole far too slowly", async () => {
+    const timing = new ManualTiming();
+    const wire = new ScriptedWire(script(PIPELINING, GROUP, "S: 250 ok|250 ok|354 go"));
+    const opened = await openSession(wire, { helo: "mx.test", tls: "none", timing });
+    if (!isOpen(opened)) throw new Error("not open");
+    const writer = await opened.session.begin(PARAMETERS, "b@example.org");
+    if (!isWriter(writer)) throw new Error("no writer");
+    const slowly = 0.9 * WRITE_TIMEOUT;
+    wire.write = () => new Promise((resolve) => void timing.after(slowly, resolve));
+    const piece = new Uint8Array(1_000);
+    const outcomes: unknown[] = [];
+    for (let n = 0; n < 3; n++) {
+      void writer.write(piece).then((outcome) => outcomes.push(outcome));
+      await timing.advance(slowly);
+    }
+    // The first is within the limit of a piece; the second has what is left of it, and what its octets earned.
+    expect(outcomes).toMatchObject([null, { kind: "unavailable", phase: "data", reason: "timeout" }, {}]);
+    expect(3 * piece.length).toBeLessThan((BODY_RATE * slowly) / 1000);
   });
 });
