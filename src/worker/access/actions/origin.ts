@@ -33,6 +33,9 @@ export async function changeOrigin(
     return err(invalid("origin.host", "is a loopback or private address, which only an operator may set"));
   }
   const port = change.port ?? current?.port ?? IMPLICIT_TLS_PORT;
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    return err(invalid("origin.port", "must be a whole number from 1 to 65535"));
+  }
   const tls = change.tls ?? (change.port === undefined ? current?.tls : undefined) ?? defaultTls(port);
   const transport = change.transport ?? current?.transport ?? "smtp";
   const refused = refuseTransport(transport, port);

@@ -1,0 +1,91 @@
+/** What every resource of the API is made with. */
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import { DEFAULT_PAGE, MAX_PAGE } from "../../../core/limits.ts";
+import type { AppEnv } from "../context.ts";
+import { invalidFields, problemResponse } from "../problem.ts";
+import { fieldErrors } from "../validation.ts";
+
+export type Api = OpenAPIHono<AppEnv>;
+
+export function newApi(): Api {
+  return new OpenAPIHono<AppEnv>({
+    defaultHook: (result, c) => {
+      if (result.success) return undefined;
+      const problem = invalidFields(fieldErrors(result.error));
+      return problemResponse(c, { ...problem, status: result.target === "json" ? 422 : 400 });
+    },
+  });
+}
+
+export const ProblemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string().openapi({ description: "For programs; stays the same when the words change." }),
+    detail: z.string(),
+    errors: z.array(z.object({ field: z.string(), message: z.string(), line: z.int().optional() })).optional(),
+    waiting: z.int().optional().openapi({ description: "Messages that wait for the mail server." }),
+  })
+  .openapi("Problem");
+
+const problem = (description: string) => ({
+  description,
+  content: { "application/problem+json": { schema: ProblemSchema } },
+});
+
+/** Described one by one; to the compiler a handler may answer any of them. */
+export const PROBLEMS = {
+  400: problem("The path or query cannot be."),
+  401: problem("Nobody is signed in."),
+  403: problem("The login may not do this."),
+  404: problem("There is none, or it is somebody else's."),
+  409: problem("Something is in the way; nothing was changed."),
+  422: problem("The body cannot be; `errors` names each field."),
+  503: problem("A part of the service does not answer; try again."),
+} as unknown as { default: ReturnType<typeof problem> };
+
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { "application/json": { schema } },
+});
+
+export const body = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { "application/json": { schema } },
+});
+
+/** @param item what a list holds */
+export const page = <T extends z.ZodType>(item: T) =>
+  z.object({
+    items: z.array(item),
+    next: z.string().nullable().openapi({ description: "The cursor of the next page; null: this is the last." }),
+  });
+
+export const PageQuery = z.strictObject({
+  cursor: z.string().max(512).optional(),
+  limit: z.coerce
+    .number("must be a whole number")
+    .int("must be a whole number")
+    .min(1)
+    .max(MAX_PAGE)
+    .default(DEFAULT_PAGE),
+});
+
+export const DomainPath = z.object({
+  domain: z.string().openapi({ example: "example.org", description: "U-labels or A-labels, in any case." }),
+});
+
+/** One more than the page tells whether there is a next one. */
+export function cut<T>(
+  rows: readonly T[],
+  limit: number,
+  cursor: (last: T) => string,
+): { items: T[]; next: string | null } {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return { items, next: rows.length > limit && last !== undefined ? cursor(last) : null };
+}
+
+/** Times leave as RFC 3339. @param at unix milliseconds */
+export const instant = (at: number): string => new Date(at).toISOString();

@@ -1,0 +1,103 @@
+/** For the operator's monitoring: whether the parts answer, and the numbers. */
+import { createRoute, z } from "@hono/zod-openapi";
+import { HEALTH_TIMEOUT } from "../../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { backlogTotals } from "../../store/backlog-totals.ts";
+import { within } from "../../store/deadline.ts";
+import { directory } from "../../store/directory.ts";
+import { domainModes } from "../../store/domains.ts";
+import { countMailboxes } from "../../store/mailboxes.ts";
+import { shards } from "../../store/shard.ts";
+import { askDomain } from "../domain-object.ts";
+import { json, newApi, PROBLEMS } from "./api.ts";
+
+const Check = z.object({ name: z.string(), ok: z.boolean(), milliseconds: z.int() });
+const Health = z
+  .object({ status: z.enum(["ok", "degraded"]), failing: z.array(z.string()), checks: z.array(Check) })
+  .openapi("Health");
+
+export const healthApi = newApi();
+
+healthApi.openapi(
+  createRoute({
+    method: "get",
+    path: "/api/health",
+    tags: ["service"],
+    summary: "Whether D1, R2 and a Durable Object answer",
+    security: [],
+    responses: { 200: json(Health, "All answer."), 503: json(Health, "`failing` names what does not.") },
+  }),
+  async (c) => {
+    const checks = await Promise.all(looks(c.env).map(([name, look]) => check(name, look)));
+    const failing = checks.filter(({ ok }) => !ok).map(({ name }) => name);
+    c.header("cache-control", "no-store");
+    if (failing.length > 0) return c.json({ status: "degraded" as const, failing, checks }, 503);
+    return c.json({ status: "ok" as const, failing, checks }, 200);
+  },
+);
+
+function looks(env: Env): [string, () => Promise<unknown>][] {
+  const databases: [string, D1Database][] = [
+    ["directory", env.DIRECTORY],
+    ...shards(env).map(({ number, db }): [string, D1Database] => [`shard_${number}`, db]),
+  ];
+  return [
+    ...databases.map(([name, db]): [string, () => Promise<unknown>] => [name, () => db.prepare("SELECT 1").first()]),
+    ["mail", () => env.MAIL.head("health")],
+    // Not a domain name, so that no domain's object is woken.
+    ["domain_object", () => askDomain(env, "health", (object) => object.ping())],
+  ];
+}
+
+async function check(name: string, look: () => Promise<unknown>): Promise<z.infer<typeof Check>> {
+  const start = Date.now();
+  try {
+    await within(look(), HEALTH_TIMEOUT, name);
+    return { name, ok: true, milliseconds: Date.now() - start };
+  } catch (error) {
+    console.error(`health: ${name}:`, error);
+    return { name, ok: false, milliseconds: Date.now() - start };
+  }
+}
+
+healthApi.openapi(
+  createRoute({
+    method: "get",
+    path: "/metrics",
+    tags: ["service"],
+    summary: "Numbers for Prometheus (operators)",
+    responses: {
+      200: { description: "Text format 0.0.4.", content: { "text/plain": { schema: z.string() } } },
+      ...PROBLEMS,
+    },
+  }),
+  async (c) => c.text(await metrics(c.env), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+);
+
+async function metrics(env: Env): Promise<string> {
+  const db = directory(env);
+  const [domains, mailboxes, totals] = await Promise.all([
+    domainModes(db),
+    countMailboxes(db),
+    Promise.all(shards(env).map((shard) => backlogTotals(shard.db))),
+  ]);
+  const backlog = totals.flat();
+  const boxes = new Map(mailboxes.map((row) => [row.domain, row.mailboxes]));
+  const sum = (id: number, of: "waiting" | "refused"): number =>
+    backlog.reduce((total, row) => (row.domain === id ? total + row[of] : total), 0);
+  return [
+    metric("holdfast_domain_emergency", "1 while the domain is in emergency mode.", (_id, { mode }) =>
+      mode === "emergency" ? 1 : 0,
+    ),
+    metric("holdfast_domain_continuity", "1 while continuity is on.", (_id, { continuity }) => (continuity ? 1 : 0)),
+    metric("holdfast_backlog_waiting", "Messages that wait for the origin.", (id) => sum(id, "waiting")),
+    metric("holdfast_backlog_refused", "Messages that the origin refused.", (id) => sum(id, "refused")),
+    metric("holdfast_mailboxes", "Registered mailboxes.", (id) => boxes.get(id) ?? 0),
+  ].join("");
+
+  type Row = (typeof domains)[number];
+  function metric(name: string, help: string, value: (id: number, row: Row) => number): string {
+    const lines = domains.map((row) => `${name}{domain="${row.name}"} ${value(row.id, row)}\n`);
+    return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join("")}`;
+  }
+}

@@ -1,0 +1,46 @@
+/** All that the world may call over HTTP. */
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
+import { DeadlineError, within } from "../store/deadline.ts";
+import { type Api, newApi } from "./api/api.ts";
+import { createApi, problemOfException } from "./api/index.ts";
+import type { AppContext } from "./context.ts";
+import { authenticate } from "./guards.ts";
+import { notFound, type Problem, problemResponse, unavailable } from "./problem.ts";
+import { createPages, pageProblem } from "./web/index.ts";
+
+export function createApp(): Api {
+  const app = newApi();
+  app.use(async (c, next) => {
+    await next();
+    c.header("x-content-type-options", "nosniff");
+    c.header("referrer-policy", "no-referrer");
+  });
+  app.use((_c, next) => within(next(), ANSWER_TIMEOUT, "the answer"));
+  app.use(
+    bodyLimit({
+      maxSize: MAX_REQUEST_BYTES,
+      onError: (c) =>
+        answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${MAX_REQUEST_BYTES} octets.` }),
+    }),
+  );
+  app.use(authenticate);
+  app.route("/", createApi());
+  app.route("/", createPages());
+  app.notFound((c) => answer(c, notFound(`page ${c.req.path}`)));
+  app.onError((error, c) => answer(c, problemOf(error)));
+  return app;
+}
+
+function problemOf(error: Error): Problem {
+  if (error instanceof HTTPException) return problemOfException(error);
+  console.error("a request failed:", error);
+  if (error instanceof DeadlineError) return unavailable(`A part of the service does not answer; try again.`);
+  return { status: 500, code: "internal", detail: "Something went wrong on our side. It has been logged; try again." };
+}
+
+function answer(c: AppContext, problem: Problem): Response | Promise<Response> {
+  const forPrograms = c.req.path.startsWith("/api/") || c.req.path === "/metrics";
+  return forPrograms ? problemResponse(c, problem) : pageProblem(c, problem);
+}

@@ -1,0 +1,26 @@
+/** The backlog of all domains of a shard at once, for the metrics and the list of domains. */
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import { within } from "./deadline.ts";
+import { DELETED } from "./flags.ts";
+
+export interface DomainBacklog {
+  readonly domain: number;
+  readonly waiting: number;
+  readonly refused: number;
+}
+
+/** Reads the partial index of waiting and refused mail, nothing else; domains without any are absent. */
+export async function backlogTotals(db: D1Database): Promise<DomainBacklog[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        // waiting = ±(domain * 2^32 + seconds), see shard.schema.ts
+        `SELECT abs(waiting) / 4294967296 AS domain, sum(waiting > 0) AS waiting, sum(waiting < 0) AS refused
+         FROM placement WHERE waiting IS NOT NULL AND gone IS NULL AND flags & ${DELETED} = 0 GROUP BY 1`,
+      )
+      .all<DomainBacklog>(),
+    INDEX_TIMEOUT,
+    "D1 totals of the backlog",
+  );
+  return results;
+}
