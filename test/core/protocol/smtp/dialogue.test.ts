@@ -217,6 +217,14 @@ describe("a server out of step", () => {
     });
   });
 
+  it("does not accept RSET, step by step: the same", async () => {
+    const dialogue = script(HELLO, "C: RSET", "S: 451 no");
+    expect(await play(dialogue, {}, async (session) => [await session.reset()])).toMatchObject({
+      outcomes: [{ kind: "unavailable", phase: "reset", reason: "reply", ...reply(451) }],
+      usable: false,
+    });
+  });
+
   it("says 421 unasked between two messages: that is heard as the answer to the next", async () => {
     const dialogue = script(PIPELINING, GROUP, "S: 250 ok|250 ok|354 go", BODY, "S: 250 queued|421 4.4.2 idle");
     expect(await play(dialogue, {}, two)).toMatchObject({
@@ -338,5 +346,41 @@ describe("time", () => {
     // The first is within the limit of a piece; the second has what is left of it, and what its octets earned.
     expect(outcomes).toMatchObject([null, { kind: "unavailable", phase: "data", reason: "timeout" }, {}]);
     expect(3 * piece.length).toBeLessThan((BODY_RATE * slowly) / 1000);
+  });
+
+  it("is one for a command and its reply", async () => {
+    const timing = new ManualTiming();
+    const wire = new ScriptedWire(HELLO);
+    const opened = await openSession(wire, { helo: "mx.test", tls: "none", timing });
+    if (!isOpen(opened)) throw new Error("not open");
+    wire.write = () => new Promise((resolve) => void timing.after(COMMAND_TIMEOUT / 2, resolve));
+    let outcome: unknown = null;
+    void opened.session.noop().then((answer) => {
+      outcome = answer;
+    });
+    await timing.advance(COMMAND_TIMEOUT - 1);
+    expect(outcome).toBeNull();
+    await timing.advance(1);
+    expect(outcome).toMatchObject({ kind: "unavailable", phase: "noop", reason: "timeout" });
+  });
+
+  it("is one for STARTTLS and its handshake", async () => {
+    const timing = new ManualTiming();
+    const wire = new ScriptedWire("S: 220 hi\nC: EHLO mx.test\nS: 250-x|250 STARTTLS\nC: STARTTLS\nS: 220 go");
+    const write = wire.write.bind(wire);
+    wire.write = async (octets) => {
+      await new Promise<void>((resolve) => void timing.after(1_000, resolve));
+      await write(octets);
+    };
+    wire.startTls = () => new Promise(() => undefined);
+    let outcome: unknown = null;
+    void openSession(wire, { helo: "mx.test", tls: "starttls", timing }).then((opened) => {
+      outcome = opened;
+    });
+    // EHLO took one second, and so did STARTTLS.
+    await timing.advance(1_000 + COMMAND_TIMEOUT - 1);
+    expect(outcome).toBeNull();
+    await timing.advance(1);
+    expect(outcome).toMatchObject({ kind: "unavailable", phase: "starttls", reason: "timeout" });
   });
 });
