@@ -1,8 +1,20 @@
+/** What the platform calls. */
+import { createApp } from "./access/app.ts";
+import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
+import { wakeAll } from "./failback/wake.ts";
+import { receiveEmail } from "./receive/email.ts";
 
 export { DomainObject } from "./domain/object.ts";
+
+const app = createApp();
+const HOURLY = "17 * * * *";
+
 export default {
-  async fetch(_r, env) {
-    return Response.json({ do: await env.DOMAIN.getByName("x").hello() });
+  fetch: (request, env, ctx) => app.fetch(request, env, ctx),
+  email: receiveEmail,
+  async scheduled(controller, env) {
+    if (controller.cron === HOURLY) await hourly(env, controller.scheduledTime);
+    else await wakeAll(env);
   },
 } satisfies ExportedHandler<Env>;

@@ -1,0 +1,126 @@
+/** The final dot: what the table's row says becomes true, and only then the sender hears it. */
+import { rowFor } from "../../core/decision.ts";
+import { INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
+import type { Outcome, Reply } from "../../core/outcome.ts";
+import { extract } from "../archive/extract.ts";
+import { type IndexEntry, indexMessage } from "../archive/index.ts";
+import type { Extracted } from "../archive/meta.ts";
+import { getRaw } from "../archive/raw.ts";
+import { within } from "../store/deadline.ts";
+import { shardDb } from "../store/shard.ts";
+import type { Content } from "./content.ts";
+import type { Planned } from "./pipeline.ts";
+import { type Copy, identify } from "./repeat.ts";
+import * as replies from "./replies.ts";
+import { discard } from "./store-leg.ts";
+
+/**
+ * @param outcome what the origin said; null in emergency mode
+ * @param unstored why the octets are not in R2; null when they are, or need not be
+ */
+export async function conclude(
+  planned: Planned,
+  content: Content,
+  outcome: Outcome | null,
+  unstored: unknown,
+): Promise<Reply> {
+  const { env, reports, accepted, key, receipt } = planned;
+  const [first] = accepted;
+  if (!first) return replies.noRecipients;
+  const row = rowFor(planned.row.mode, first.status, outcome?.kind ?? "not_asked");
+  if (outcome) for (const { plan, to } of accepted) reports.outcome(plan, to, outcome);
+
+  if (row.goesTo === "nowhere") {
+    if (planned.row.archive && unstored === null) await discard(env.MAIL, key);
+    if (outcome?.kind === "refused") return outcome.reply;
+    return outcome?.kind === "unavailable" ? replies.temporary(outcome) : replies.notCovered;
+  }
+  if (row.goesTo === "portal") return toPortal(planned, content, unstored, outcome);
+
+  for (const { plan, to } of accepted) if (outcome) reports.delivered(plan, to, outcome);
+  if (row.archive) await archiveCopy(planned, content, unstored);
+  return replies.accepted(receipt.id);
+}
+
+/** Store before you accept (rule 1): without octets in R2 and rows in D1 the sender keeps the message. */
+async function toPortal(
+  planned: Planned,
+  content: Content,
+  unstored: unknown,
+  outcome: Outcome | null,
+): Promise<Reply> {
+  const { env, reports, accepted, key, receipt } = planned;
+  try {
+    if (unstored !== null) throw unstored;
+    const entries = await index(planned, content, { portal: true });
+    // A repeat that the index knows: it has its own octets, these are spare. Not where they are what the row points to.
+    if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(env.MAIL, key);
+  } catch (error) {
+    console.error("a message could not be stored, its sender keeps it", receipt.id, String(error));
+    return replies.notStored;
+  }
+  const [first] = accepted;
+  if (first && outcome) reports.waiting(first.plan);
+  return replies.accepted(receipt.id);
+}
+
+/** Never less available than the origin (rule 2): it has the message, so it is accepted; a missing copy becomes an event. */
+async function archiveCopy(planned: Planned, content: Content, unstored: unknown): Promise<void> {
+  const { reports, accepted, receipt, key } = planned;
+  const [first] = accepted;
+  if (!first) return;
+  const missing = (what: "octets" | "row", error: unknown) => {
+    console.error(`an archive copy lacks its ${what}`, receipt.id, String(error));
+    const data = { missing: what, id: receipt.id, key, to: accepted.map(({ to }) => to), error: String(error) };
+    reports.event(first.plan, { kind: "archive_copy_missing", actor: "system", data });
+  };
+  if (unstored !== null) return missing("octets", unstored);
+  try {
+    await index(planned, content, { portal: false });
+  } catch (error) {
+    missing("row", error);
+  }
+}
+
+async function index(planned: Planned, content: Content, { portal }: { portal: boolean }) {
+  const { env, mail, accepted } = planned;
+  const extracted = await extractFrom(planned, content);
+  const { mid, copies } = await identify(content, mail.from, accepted);
+  const byShard = Map.groupBy(copies, (copy) => copy.holder.shard);
+  const batches = [...byShard].map(([shard, copies]) => {
+    const entries = copies.map((copy) => entryFor(planned, content, copy, mid, extracted));
+    return within(indexMessage(shardDb(env, shard), entries, { portal }), INDEX_TIMEOUT, "D1 batch of a message");
+  });
+  return (await Promise.all(batches)).flat();
+}
+
+function entryFor(
+  planned: Planned,
+  content: Content,
+  copy: Copy,
+  mid: string | null,
+  extracted: Extracted,
+): IndexEntry {
+  const { mail, key, receipt } = planned;
+  return {
+    account: copy.holder.account,
+    domain: copy.recipient.plan.domain.id,
+    direction: "in",
+    key,
+    size: content.size,
+    at: receipt.at,
+    // Without a Message-ID it is never taken for a repeat: an identifier of its own (rule 5).
+    mid: mid ?? receipt.id,
+    once: copy.once,
+    extracted,
+    receipt,
+    envelope: { from: mail.from, to: copy.recipient.to, body: mail.body, smtputf8: mail.smtputf8 },
+  };
+}
+
+async function extractFrom({ env, key }: Planned, content: Content): Promise<Extracted> {
+  if (content.whole) return extract(content.whole, content.size);
+  const raw = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
+  if (!raw) throw new Error("the octets are not in R2 although they were stored");
+  return within(extract(raw.body, content.size), STORE_TIMEOUT, "reading a large message");
+}

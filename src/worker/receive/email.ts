@@ -1,0 +1,35 @@
+/** Email Routing's way in: one message, one recipient, all at once. */
+import type { Reply } from "../../core/outcome.ts";
+import type { Env } from "../env.ts";
+import * as replies from "./replies.ts";
+import { openTransaction } from "./transaction.ts";
+
+/** Email Routing does not tell the sender's address and name; they stand in the Received that it puts on top. */
+const CLIENT = { ip: "", helo: "cloudflare-email.net", protocol: "ESMTPS" } as const;
+const NON_ASCII = /[^\0-\x7f]/;
+
+/**
+ * An acceptance returns, a permanent refusal goes by `setReject`, everything else throws: that is a temporary failure to
+ * the sender's server, which keeps the message.
+ */
+export async function receiveEmail(message: ForwardableEmailMessage, env: Env, ctx: ExecutionContext): Promise<void> {
+  const mail = {
+    from: message.from,
+    // Email Routing does not tell BODY; what it brings may have eight bits.
+    body: "8BITMIME",
+    smtputf8: NON_ASCII.test(message.from) || NON_ASCII.test(message.to),
+    size: message.rawSize,
+  } as const;
+  const transaction = openTransaction(env, ctx, CLIENT, mail);
+  const recipient = await transaction.recipient(message.to);
+  const reply =
+    recipient.code < 300 ? await transaction.message({ size: message.rawSize, chunks: message.raw }) : recipient;
+  if (recipient.code >= 300) transaction.abort();
+  answer(message, reply);
+}
+
+function answer(message: ForwardableEmailMessage, reply: Reply): void {
+  if (reply.code < 300) return;
+  if (reply.code >= 500) return message.setReject(replies.line(reply));
+  throw new Error(replies.line(reply));
+}

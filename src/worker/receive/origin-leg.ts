@@ -1,0 +1,143 @@
+/** The part of a transaction that the origin takes: one connection, asked while the sender waits. */
+import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
+import {
+  isWriter,
+  type MailParameters,
+  type MessageWriter,
+  type OpenedSession,
+  type OriginSession,
+} from "../deliver/session.ts";
+import type { Budget } from "./budget.ts";
+
+export class OriginLeg {
+  readonly #open: () => Promise<OpenedSession>;
+  readonly #parameters: MailParameters;
+  readonly #budget: Budget;
+  #session: OriginSession | null = null;
+  /** What ended the leg before or at MAIL: it holds for every recipient. */
+  #ended: Outcome | null = null;
+  #writer: MessageWriter | null = null;
+  #abandoned = false;
+
+  constructor(open: () => Promise<OpenedSession>, parameters: MailParameters, budget: Budget) {
+    this.#open = open;
+    this.#parameters = parameters;
+    this.#budget = budget;
+  }
+
+  /** Whether a message can still go to the recipients that were accepted. */
+  get usable(): boolean {
+    return this.#session?.usable === true && this.#ended === null;
+  }
+
+  /** MAIL before the first, then RCPT. `delivered` is a 250. */
+  async recipient(to: string): Promise<Outcome> {
+    if (this.#ended) return this.#ended;
+    if (!this.#session) {
+      const failed = await this.#begin();
+      if (failed) return failed;
+    }
+    const outcome = await this.#step("rcpt", (session) => session.rcpt(to));
+    if (!this.#session?.usable && outcome.kind === "unavailable") this.#ended = outcome;
+    return outcome;
+  }
+
+  async #begin(): Promise<Outcome | null> {
+    const opened = await this.#budget.spend(
+      async () => {
+        const opened = await this.#open();
+        // It may come after the budget: nobody would close it then.
+        if (this.#abandoned && "session" in opened) opened.session.close();
+        return opened;
+      },
+      (): OpenedSession => this.#late("connect"),
+    );
+    if (!("session" in opened)) {
+      this.#ended = opened;
+      return opened;
+    }
+    this.#session = opened.session;
+    const mail = await this.#step("mail", (session) => session.mail(this.#parameters));
+    if (mail.kind === "delivered") return null;
+    this.#ended = mail;
+    this.close();
+    return mail;
+  }
+
+  /** DATA and the trace headers. What fails here is what `finish` says. */
+  async data(trace: Uint8Array): Promise<void> {
+    const session = this.#session;
+    if (this.#ended) return;
+    if (!session?.usable) return this.#end({ kind: "unavailable", where: "origin", phase: "data", reason: "dropped" });
+    const writer = await this.#budget.spend(
+      () => session.data(),
+      () => this.#late("data"),
+    );
+    if (!isWriter(writer)) return this.#end(writer);
+    this.#writer = writer;
+    await this.write(trace);
+  }
+
+  /** Once the leg has ended, chunks are dropped. */
+  async write(chunk: Uint8Array): Promise<void> {
+    const writer = this.#writer;
+    if (!writer) return;
+    const failed = await this.#budget.spend(
+      () => writer.write(chunk),
+      () => this.#late("data"),
+    );
+    if (failed) this.#end(failed);
+  }
+
+  /** The final dot and its reply; or what ended the leg before. */
+  async finish(): Promise<Outcome> {
+    const writer = this.#writer;
+    if (!writer) return this.#ended ?? this.#late("final");
+    this.#writer = null;
+    const outcome = await this.#budget.spend(
+      () => writer.finish(this.#budget.left),
+      () => this.#late("final"),
+    );
+    this.close();
+    return outcome;
+  }
+
+  /** Leaves without the final dot where a message is under way, else with QUIT. Idempotent. */
+  close(): void {
+    this.#abandoned = true;
+    this.#writer?.abort();
+    this.#writer = null;
+    this.#session?.close();
+    this.#session = null;
+  }
+
+  #end(outcome: Refused | Unavailable): void {
+    this.#ended = outcome;
+    this.close();
+  }
+
+  async #step(phase: "mail" | "rcpt", step: (session: OriginSession) => Promise<Outcome>): Promise<Outcome> {
+    const session = this.#session;
+    if (!session) return { kind: "unavailable", where: "origin", phase, reason: "dropped" };
+    return this.#budget.spend(
+      () => step(session),
+      (): Outcome => {
+        const late = this.#late(phase);
+        this.#ended = late;
+        this.close();
+        return late;
+      },
+    );
+  }
+
+  #late(phase: Unavailable["phase"]): Unavailable {
+    this.#abandoned = true;
+    return {
+      kind: "unavailable",
+      where: "origin",
+      phase,
+      reason: "timeout",
+      detail: "the sender could not wait longer",
+    };
+  }
+}

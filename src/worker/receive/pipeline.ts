@@ -1,0 +1,92 @@
+/**
+ * The mail's way: look at the octets → store them and hand them on, side by side → conclude by the table's row.
+ * The recipients have been planned by now (recipients.ts).
+ */
+import type { Row } from "../../core/decision.ts";
+import { MAX_RECEIVED_HEADERS } from "../../core/limits.ts";
+import { countReceived, type Header } from "../../core/mime/header.ts";
+import { deliveredByUs, traceHeaders } from "../../core/mime/trace.ts";
+import type { Outcome, Reply } from "../../core/outcome.ts";
+import type { Receipt } from "../archive/meta.ts";
+import type { RawMetadata } from "../archive/raw.ts";
+import type { Env } from "../env.ts";
+import { conclude } from "./conclude.ts";
+import { type Content, openContent } from "./content.ts";
+import type { MailFrom, MessageSource } from "./contract.ts";
+import type { Accepted } from "./recipients.ts";
+import { identify, isRepeat } from "./repeat.ts";
+import * as replies from "./replies.ts";
+import type { Reports } from "./reports.ts";
+import { openStoreLeg } from "./store-leg.ts";
+
+/** A message that has been planned: who gets it, by which row of the table, and where from. */
+export interface Planned {
+  readonly env: Env;
+  readonly reports: Reports;
+  /** At least one; all of one domain and one row. */
+  readonly accepted: readonly Accepted[];
+  readonly row: Row;
+  readonly origin: Destination;
+  readonly mail: MailFrom;
+  readonly key: string;
+  readonly receipt: Receipt;
+}
+
+/** Where the octets go on to: the origin, or nowhere, where its answer is known already or not asked for. */
+export interface Destination {
+  data(trace: Uint8Array): Promise<void>;
+  write(chunk: Uint8Array): Promise<void>;
+  /** The reply to the final dot, or what ended it before; null where the origin is not asked. */
+  finish(): Promise<Outcome | null>;
+  close(): void;
+}
+
+/** @throws where the sender's connection broke off: nothing was accepted then, and nothing is kept */
+export async function carry(planned: Planned, source: MessageSource): Promise<Reply> {
+  const { env, accepted, row, origin, receipt, key } = planned;
+  const to = accepted.map((recipient) => recipient.to);
+  const content = await openContent(source);
+  const looping = loopOf(content.header, receipt.host, to);
+  if (looping) return looping;
+  if (content.whole && (await hasBeenAccepted(planned, content))) return replies.alreadyAccepted;
+
+  const store = openStoreLeg(env.MAIL, row.archive ? key : null, content.size, metadataOf(planned));
+  await origin.data(traceHeaders({ ...receipt, to }));
+  try {
+    for await (const chunk of content.chunks) await Promise.all([store.write(chunk), origin.write(chunk)]);
+    // Of a large message this is known only now: the final dot has not been sent yet.
+    if (!content.whole && (await hasBeenAccepted(planned, content))) {
+      store.abort();
+      return replies.alreadyAccepted;
+    }
+  } catch (error) {
+    store.abort();
+    throw error;
+  }
+  const [outcome, unstored] = await Promise.all([origin.finish(), store.finish()]);
+  return conclude(planned, content, outcome, unstored);
+}
+
+async function hasBeenAccepted({ env, accepted, mail, row, receipt }: Planned, content: Content): Promise<boolean> {
+  if (!row.archive) return false;
+  return isRepeat(env, await identify(content, mail.from, accepted), receipt.at);
+}
+
+/** The envelope of all recipients and the facts of the receipt lie beside the octets too (design, rule 4). */
+function metadataOf({ accepted, mail, receipt }: Planned): RawMetadata {
+  return {
+    receipt,
+    direction: "in",
+    domain: accepted[0]?.plan.domain.name ?? "",
+    from: mail.from,
+    recipients: accepted.map((recipient) => recipient.to),
+    body: mail.body,
+    smtputf8: mail.smtputf8,
+  };
+}
+
+/** RFC 5321 §6.3. */
+function loopOf(header: Header, host: string, to: readonly string[]): Reply | null {
+  if (countReceived(header) > MAX_RECEIVED_HEADERS) return replies.tooManyHops(MAX_RECEIVED_HEADERS);
+  return to.some((recipient) => deliveredByUs(header, host, recipient)) ? replies.loop : null;
+}

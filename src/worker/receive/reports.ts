@@ -1,0 +1,85 @@
+/** What the domain's object is told after the fact, in one request, and only where it has to know. */
+
+import { PLAN_TIMEOUT } from "../../core/limits.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import { describeOutcome } from "../../core/outcome.ts";
+import type { NewEvent, Plan, Report } from "../domain/contract.ts";
+import type { Env } from "../env.ts";
+import { within } from "../store/deadline.ts";
+import { localPartOf } from "./recipients.ts";
+
+export class Reports {
+  readonly #env: Env;
+  readonly #ctx: Pick<ExecutionContext, "waitUntil">;
+  #domain: string | null = null;
+  #pending: Report[] = [];
+  #told = new Set<Outcome>();
+
+  constructor(env: Env, ctx: Pick<ExecutionContext, "waitUntil">) {
+    this.#env = env;
+    this.#ctx = ctx;
+  }
+
+  /** Evidence: failures always, once each; successes where the origin is in doubt. */
+  outcome(plan: Plan, to: string, outcome: Outcome): void {
+    this.#domain = plan.domain.name;
+    if (!plan.domain.continuity || this.#told.has(outcome)) return;
+    if (outcome.kind !== "unavailable") return;
+    this.#told.add(outcome);
+    this.#pending.push({ kind: "outcome", recipient: to, outcome });
+    // At once: the sooner the object knows, the sooner it looks for itself.
+    this.flush();
+  }
+
+  /** The origin took the message. */
+  delivered(plan: Plan, to: string, outcome: Outcome): void {
+    this.#domain = plan.domain.name;
+    if (!plan.domain.continuity) return;
+    if (plan.doubt) this.#pending.push({ kind: "outcome", recipient: to, outcome });
+    if (plan.unseen) this.#pending.push({ kind: "seen", local: localPartOf(to) });
+  }
+
+  waiting(plan: Plan): void {
+    this.#domain = plan.domain.name;
+    this.#pending.push({ kind: "waiting" });
+  }
+
+  event(plan: Plan, event: NewEvent): void {
+    this.#domain = plan.domain.name;
+    this.#pending.push({ kind: "event", event });
+  }
+
+  /** Sends what is pending, in the background: the sender does not wait for it. */
+  flush(): void {
+    const domain = this.#domain;
+    const reports = this.#pending;
+    this.#pending = [];
+    if (domain && reports.length > 0) this.#ctx.waitUntil(this.#send(domain, reports));
+  }
+
+  async #send(domain: string, reports: readonly Report[]): Promise<void> {
+    try {
+      await within(this.#env.DOMAIN.getByName(domain).report(reports), PLAN_TIMEOUT, "report to the domain object");
+    } catch (error) {
+      // The message itself is safe; what the object does not hear now its own probes and the cron find out.
+      console.error(
+        "the domain's object did not take a report",
+        domain,
+        reports.map(describe).join("; "),
+        String(error),
+      );
+    }
+  }
+}
+
+function describe(report: Report): string {
+  switch (report.kind) {
+    case "outcome":
+      return describeOutcome(report.outcome);
+    case "event":
+      return `${report.event.kind} ${JSON.stringify(report.event.data)}`;
+    case "seen":
+    case "waiting":
+      return report.kind;
+  }
+}
