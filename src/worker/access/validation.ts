@@ -16,7 +16,12 @@ function describe(issue: Issue): FieldError[] {
     case "invalid_value":
       return [{ field: at(), message: `must be ${list(issue.values.map(String))}` }];
     case "invalid_type":
-      return [{ field: at(), message: isMissing(issue) ? "is missing" : `must be ${named(issue.expected)}` }];
+      return [
+        {
+          field: at(),
+          message: isMissing(issue) ? "is missing" : (ownWords(issue) ?? `must be ${named(issue.expected)}`),
+        },
+      ];
     case "too_small":
       return [{ field: at(), message: ownWords(issue) ?? `must be at least ${issue.minimum}${unit(issue.origin)}` }];
     case "too_big":

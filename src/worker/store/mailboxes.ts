@@ -109,27 +109,36 @@ export async function countMailboxes(db: Directory): Promise<{ domain: number; m
   return db.select({ domain: mailbox.domain, mailboxes: count() }).from(mailbox).groupBy(mailbox.domain);
 }
 
-/** All of them or none. @throws where an address is a mailbox by now */
+/** All of them or none. @returns false where an address or a number is taken by now */
 export async function insertMailboxes(
   db: Directory,
   domainId: number,
   boxes: readonly NewMailbox[],
   now: number,
-): Promise<void> {
-  // One parameter for all: D1 takes 100 a statement and counts statements.
-  const rows = sql`json_each(${JSON.stringify(boxes)})`;
-  await db.batch([
+): Promise<boolean> {
+  // One parameter for all: D1 takes 100 a statement and counts statements. The order is that of the schema's columns.
+  const rows = sql`json_each(${JSON.stringify(boxes)}) AS box`;
+  const batch = db.batch([
     bumpVersion(db, domainId),
-    db.run(sql`INSERT INTO mailbox (id, domain, address, covered, shard, password, alternate, created_at)
-      SELECT value ->> 'id', ${domainId}, value ->> 'address', value ->> 'covered', value ->> 'shard',
-        value ->> 'password', value ->> 'alternate', ${now} FROM ${rows}`),
-    db.run(sql`INSERT INTO address (domain, local, mailbox)
-      SELECT ${domainId}, value ->> 'local', value ->> 'id' FROM ${rows}`),
-    db.run(sql`INSERT INTO address (domain, local, mailbox)
-      SELECT ${domainId}, alias.value, box.value ->> 'id'
-      FROM json_each(${JSON.stringify(boxes)}) AS box, json_each(box.value, '$.aliases') AS alias WHERE true
-      ON CONFLICT DO NOTHING`),
+    db.insert(mailbox).select(sql`SELECT value ->> 'id', ${domainId}, value ->> 'address', value ->> 'covered',
+      value ->> 'shard', value ->> 'password', value ->> 'alternate', 0, ${now} FROM ${rows}`),
+    db.insert(address).select(sql`SELECT ${domainId}, value ->> 'local', value ->> 'id' FROM ${rows}`),
+    db.insert(address).select(sql`SELECT ${domainId}, alias.value, box.value ->> 'id'
+      FROM ${rows}, json_each(box.value, '$.aliases') AS alias`),
   ]);
+  try {
+    await batch;
+    return true;
+  } catch (error) {
+    if (isTaken(error)) return false;
+    throw error;
+  }
+}
+
+/** D1 tells it in words only; drizzle wraps its error. */
+function isTaken(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.message.includes("UNIQUE constraint failed: mailbox.") || isTaken(error.cause);
 }
 
 /** A new password, or none, also ends the sessions that rest on the old one. @param local of the primary address */

@@ -36,9 +36,10 @@ export async function importMailboxes(
   const checked = await check(env, domain, lines);
   if (!checked.ok) return err(invalidFields(checked.error));
   const boxes = await register(env, domain, checked.value, now);
-  const event = { kind: "mailboxes_registered", actor: principal.name, data: { mailboxes: boxes.length } };
+  if (!boxes.ok) return boxes;
+  const event = { kind: "mailboxes_registered", actor: principal.name, data: { mailboxes: boxes.value.length } };
   await logEvent(env, domain.name, event);
-  return ok(boxes);
+  return boxes;
 }
 
 async function check(

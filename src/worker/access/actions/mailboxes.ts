@@ -112,7 +112,9 @@ export async function saveMailbox(
   const db = directory(env);
   const current = await findMailbox(db, domain.id, checked.value.address);
   if (!current) {
-    const [box] = await register(env, domain, [checked.value], now);
+    const registered = await register(env, domain, [checked.value], now);
+    if (!registered.ok) return registered;
+    const [box] = registered.value;
     if (!box) throw new Error("a registered mailbox is not there");
     await logEvent(env, domain.name, {
       kind: "mailbox_registered",
@@ -144,14 +146,13 @@ export async function saveMailbox(
 /**
  * All of them or none. Accounts on the shard come first: one without a mailbox is nothing, a mailbox without one could not
  * take mail.
- * @throws where an address became a mailbox meanwhile
  */
 export async function register(
   env: Env,
   domain: DomainRow,
   boxes: readonly CheckedMailbox[],
   now: number,
-): Promise<MailboxRow[]> {
+): Promise<Result<MailboxRow[], Problem>> {
   const rows: NewMailbox[] = [];
   for (const { address, local, aliases, alternate, covered, password } of boxes) {
     rows.push({
@@ -171,14 +172,19 @@ export async function register(
     domain.id,
     now,
   );
-  await insertMailboxes(directory(env), domain.id, rows, now);
+  if (!(await insertMailboxes(directory(env), domain.id, rows, now))) {
+    const detail = "An address was registered by somebody else meanwhile. Nothing was changed; look, and try again.";
+    return err({ status: 409, code: "taken", detail });
+  }
   await tellDomain(env, domain.name);
-  return rows.map(({ local: _, password, ...row }) => ({
-    ...row,
-    domain: domain.id,
-    createdAt: now,
-    login: password !== null,
-  }));
+  return ok(
+    rows.map(({ local: _, password, ...row }) => ({
+      ...row,
+      domain: domain.id,
+      createdAt: now,
+      login: password !== null,
+    })),
+  );
 }
 
 export async function removeMailbox(

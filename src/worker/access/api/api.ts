@@ -62,14 +62,11 @@ export const page = <T extends z.ZodType>(item: T) =>
     next: z.string().nullable().openapi({ description: "The cursor of the next page; null: this is the last." }),
   });
 
+const LIMIT = `must be a whole number from 1 to ${MAX_PAGE}`;
+
 export const PageQuery = z.strictObject({
   cursor: z.string().max(512).optional(),
-  limit: z.coerce
-    .number("must be a whole number")
-    .int("must be a whole number")
-    .min(1)
-    .max(MAX_PAGE)
-    .default(DEFAULT_PAGE),
+  limit: z.coerce.number(LIMIT).int(LIMIT).min(1, LIMIT).max(MAX_PAGE, LIMIT).default(DEFAULT_PAGE),
 });
 
 export const DomainPath = z.object({

@@ -1,6 +1,5 @@
 /** Mailboxes of a domain. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { HTTPException } from "hono/http-exception";
 import { MAX_ALIASES } from "../../../core/limits.ts";
 import { directory } from "../../store/directory.ts";
 import { listMailboxes, type MailboxRow } from "../../store/mailboxes.ts";
@@ -106,33 +105,25 @@ mailboxesApi.openapi(
     responses: { 201: json(z.object({ items: z.array(Mailbox), next: z.null() }), "Registered."), ...PROBLEMS },
   }),
   async (c) => {
-    const lines = await linesOf(c);
+    const lines = await linesOf(c, c.req.valid("json"));
     if (!Array.isArray(lines)) return problemResponse(c, lines);
     const result = await importMailboxes(c.env, principalOf(c), c.get("domain"), lines, Date.now());
     if (!result.ok) return problemResponse(c, result.error);
     return c.json({ items: result.value.map((row) => mailboxView(c, row)), next: null }, 201);
   },
+  (result, c) =>
+    result.success ? undefined : problemResponse(c, invalidFields(fieldErrors(result.error).map(withLine))),
 );
 
-async function linesOf(c: AppContext): Promise<ImportLine[] | Problem> {
+/** @param given what came as JSON; without a body an object without settings */
+async function linesOf(c: AppContext, given: unknown): Promise<ImportLine[] | Problem> {
   if (/^text\/csv\b/i.test(c.req.header("content-type") ?? "")) {
     const read = readMailboxCsv(await c.req.text());
     return read.ok ? read.value : read.error;
   }
-  const parsed = Registrations.safeParse(await bodyOf(c));
+  const parsed = Registrations.safeParse(given);
   if (!parsed.success) return invalidFields(fieldErrors(parsed.error).map(withLine));
   return parsed.data.mailboxes.map(({ address, ...input }, index) => ({ line: index + 1, address, input }));
-}
-
-/** No body at all is an object without settings. @throws HTTPException 400: not JSON */
-async function bodyOf(c: AppContext): Promise<unknown> {
-  const text = await c.req.text();
-  if (text === "") return {};
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new HTTPException(400, { message: "Malformed JSON in request body", cause });
-  }
 }
 
 /** `mailboxes.2.covered` is `covered` on line 3. */
