@@ -1,0 +1,91 @@
+/** The running service, as a script sees it: `npm start` in a process of its own, and its API. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const READY = "holdfast ready";
+const START_LIMIT = 60_000;
+
+export interface Addresses {
+  /** `http://127.0.0.1:8787` */
+  readonly http: string;
+  readonly mx: { readonly host: string; readonly port: number };
+}
+
+export class Service {
+  readonly #process: ChildProcess;
+  readonly addresses: Addresses;
+  readonly #token: string;
+
+  private constructor(child: ChildProcess, addresses: Addresses, token: string) {
+    this.#process = child;
+    this.addresses = addresses;
+    this.#token = token;
+  }
+
+  /** @param state an empty folder, or one of a service that ran before */
+  static async start(state: string, token: string): Promise<Service> {
+    const child = spawn(process.execPath, [fileURLToPath(new URL("../start.ts", import.meta.url))], {
+      env: {
+        ...process.env,
+        HOLDFAST_STATE: state,
+        HOLDFAST_HTTP_PORT: "0",
+        HOLDFAST_MX_PORT: "0",
+        HOLDFAST_OPERATOR_TOKEN: token,
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(new Error(`the service was not ready in ${START_LIMIT / 1000} s`)),
+        START_LIMIT,
+      );
+      child.once("exit", (code) => reject(new Error(`the service ended with code ${code} before it was ready`)));
+      if (!child.stdout) return reject(new Error("the service has no output"));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        if (line !== READY) return;
+        clearTimeout(late);
+        resolve();
+      });
+    });
+    return new Service(child, readAddresses(state), token);
+  }
+
+  /** JSON in, JSON out, as the operator or as `token`. @throws with the problem's text */
+  async call<T>(method: string, path: string, body?: unknown, token = this.#token): Promise<T> {
+    const response = await this.fetch(method, path, body, token);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === "" ? null : JSON.parse(text)) as T;
+  }
+
+  async fetch(method: string, path: string, body?: unknown, token = this.#token): Promise<Response> {
+    return fetch(new URL(path, this.addresses.http), {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+
+  /** SIGTERM, and waits for the end. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGTERM");
+    await gone;
+  }
+
+  /** Until the process ends by itself or by a signal from the terminal. */
+  async ended(): Promise<void> {
+    if (this.#process.exitCode === null) await new Promise((resolve) => this.#process.once("exit", resolve));
+  }
+}
+
+function readAddresses(state: string): Addresses {
+  return JSON.parse(readFileSync(join(state, "addresses.json"), "utf8")) as Addresses;
+}
