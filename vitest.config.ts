@@ -8,8 +8,12 @@ const { cloudflareTest, readD1Migrations } = await import("@cloudflare/vitest-pl
 const directoryMigrations = await readD1Migrations("migrations/directory");
 const shardMigrations = await readD1Migrations("migrations/shard");
 
+const results = process.env.HOLDFAST_TEST_RESULTS;
+
 export default defineConfig({
   test: {
+    // CI counts from the JSON; people read the rest.
+    reporters: results ? ["default", ["json", { outputFile: results }]] : ["default"],
     projects: [
       { test: { name: "core", include: ["test/core/**/*.test.ts"] } },
       {
