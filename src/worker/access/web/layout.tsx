@@ -1,4 +1,5 @@
 /** The frame of every page. Pages work without script, and none is sent. */
+import { html } from "hono/html";
 import type { Child } from "hono/jsx";
 import type { Principal } from "../../identity/principal.ts";
 import type { AppContext } from "../context.ts";
@@ -28,7 +29,7 @@ export function page(c: AppContext, frame: Frame, content: Child): Response | Pr
   const principal = c.get("principal") ?? null;
   c.header("content-security-policy", PAGE_POLICY);
   c.header("cache-control", "no-store");
-  return c.html(
+  const document = (
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -59,9 +60,9 @@ export function page(c: AppContext, frame: Frame, content: Child): Response | Pr
         </header>
         <main id="content">{content}</main>
       </body>
-    </html>,
-    frame.status ?? 200,
+    </html>
   );
+  return c.html(html`<!doctype html>${document}`, frame.status ?? 200);
 }
 
 function Navigation({ principal, section }: { principal: Principal; section: Section | undefined }) {

@@ -57,29 +57,31 @@ export function MailboxForm({
           hint={`Such as alice@${domain.name}.`}
         />
       )}
-      <Field
-        name="aliases"
-        label="Aliases"
-        value={aliases}
-        hint={`Further names before @${domain.name}, separated by spaces.`}
-      />
-      <Field
-        name="login-password"
-        label={box?.login ? "New password" : "Password"}
-        type="password"
-        autocomplete="new-password"
-        hint={
-          box?.login
-            ? "Leave empty to keep the one there is."
-            : `For reading mail here in an emergency; at least ${MIN_PASSWORD_LENGTH} characters. Empty: no login.`
-        }
-      />
-      <Field
-        name="alternate"
-        label="Alternate address"
-        value={form ? form.text("alternate") : (box?.alternate ?? undefined)}
-        hint="Outside the domain, to reach the person while it is down."
-      />
+      <div class="fields">
+        <Field
+          name="aliases"
+          label="Aliases"
+          value={aliases}
+          hint={`Further names before @${domain.name}, separated by spaces.`}
+        />
+        <Field
+          name="login-password"
+          label={box?.login ? "New password" : "Password"}
+          type="password"
+          autocomplete="new-password"
+          hint={
+            box?.login
+              ? "Leave empty to keep the one there is."
+              : `For reading mail here in an emergency; at least ${MIN_PASSWORD_LENGTH} characters. Empty: no login.`
+          }
+        />
+        <Field
+          name="alternate"
+          label="Alternate address"
+          value={form ? form.text("alternate") : (box?.alternate ?? undefined)}
+          hint="Outside the domain, to reach the person while it is down."
+        />
+      </div>
       <Check
         name="covered"
         label="Covered where only the chosen mailboxes are"

@@ -5,9 +5,9 @@ import type { Form } from "./form.ts";
 import { Choice, Field } from "./parts.tsx";
 
 const TLS = [
-  ["implicit", "TLS from the start (usual on 465)"],
-  ["starttls", "STARTTLS (usual on 587)"],
-  ["none", "None"],
+  ["implicit", "TLS from the start (465)"],
+  ["starttls", "STARTTLS (587)"],
+  ["none", "No encryption"],
 ] as const;
 
 /** @param form what was sent and could not be, to be corrected; else the route as it is */
