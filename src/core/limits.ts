@@ -181,3 +181,18 @@ export const MX_CONNECTIONS = 1_000;
 export const MX_CONNECTIONS_PER_ADDRESS = 50;
 /** RFC 5321 §4.5.3.1.4 asks for 512, and RFC 6531 and RFC 3461 add to it. */
 export const MX_COMMAND_BYTES = 4_096;
+
+/** Rows of addresses read from D1 at once. */
+export const ADDRESS_PAGE = 1_000;
+/** Probes that a domain's object remembers: over four hours of healthy ones, forty minutes in doubt. */
+export const PROBES_KEPT = 500;
+/** Addresses remembered as seen and not registered: an origin that accepts everything must not fill the object. */
+export const MAX_SEEN_ADDRESSES = 5_000;
+/** A seen address is reported again after this long: the list shows who still gets mail, without a report for each message. */
+export const SEEN_AGAIN = 24 * 3600_000;
+/** Before D1 is told of a mode change again. */
+export const MODE_RETRY = 5_000;
+/** A person who changes the mode waits this long for D1 to hear of it; then it hears in the background. */
+export const MODE_TELL_TIME = 1_000;
+/** Domains that cron wakes at the same time: six connections are an invocation's. */
+export const MAX_WAKING = 5;

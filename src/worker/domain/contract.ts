@@ -67,7 +67,8 @@ export interface Plan {
 
 /** What the mail's way tells the object after the fact. */
 export type Report =
-  | { readonly kind: "outcome"; readonly recipient: string; readonly outcome: Outcome }
+  /** `began`: unix milliseconds, when the attempt began; absent: now. */
+  | { readonly kind: "outcome"; readonly recipient: string; readonly outcome: Outcome; readonly began?: number }
   | { readonly kind: "seen"; readonly local: string }
   | { readonly kind: "waiting" }
   | { readonly kind: "event"; readonly event: NewEvent };

@@ -1,19 +1,228 @@
+/** The Durable Object of a domain: its RPC and its alarm. What they mean is decided elsewhere. */
 import { DurableObject } from "cloudflare:workers";
-import { drizzle } from "drizzle-orm/durable-sqlite";
-import { migrate } from "drizzle-orm/durable-sqlite/migrator";
-import migrations from "../../../migrations/domain/migrations.js";
+import { lookupLocals } from "../../core/address.ts";
+import { inDoubt } from "../../core/evidence.ts";
+import { MODE_TELL_TIME } from "../../core/limits.ts";
+import { initialMode, type ModeView, viewOf } from "../../core/mode.ts";
+import { resolveRecipient } from "../decide/recipient.ts";
 import type { Env } from "../env.ts";
-import * as schema from "../store/domain.schema.ts";
+import { Flights } from "../failback/flights.ts";
+import type { DomainRpc, DomainStatus, LoggedEvent, Plan, Report } from "./contract.ts";
+import { hasTables, migrateDatabase, openDatabase } from "./database.ts";
+import { copyOf, type DirectoryCopy, factsOf } from "./directory.ts";
+import { EventLog } from "./log.ts";
+import { DomainMachine } from "./machine.ts";
+import { DomainMemory } from "./memory.ts";
+import { realWorld } from "./origin.ts";
+import { waitAtMost } from "./patience.ts";
+import { ProbeRing } from "./probes.ts";
+import { Rounds } from "./rounds.ts";
+import { SeenAddresses } from "./seen.ts";
 
-export class DomainObject extends DurableObject<Env> {
-  db = drizzle(this.ctx.storage, { schema });
+/** Probes that a status shows. */
+const PROBES_SHOWN = 50;
+
+export class DomainObject extends DurableObject<Env> implements DomainRpc {
+  /** The origin, R2, clock and chance. */
+  world = realWorld(this.env);
+  #db = openDatabase(this.ctx.storage);
+  #log = new EventLog(this.#db);
+  #probes = new ProbeRing(this.#db);
+  #seen = new SeenAddresses(this.#db);
+  #flights = new Flights(this.#db);
+  #memory = new DomainMemory(this.#db, false);
+  #rounds = this.#makeRounds();
+  /** What the alarm is set to, unix milliseconds; undefined: not known. */
+  #armed: number | null | undefined = undefined;
+
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    if (!hasTables(ctx.storage)) return;
     ctx.blockConcurrencyWhile(async () => {
-      await migrate(this.db, migrations);
+      await migrateDatabase(this.#db);
+      this.#flights.recover();
+      this.#remember();
     });
   }
-  hello(): string[] {
-    return this.db.all<{ name: string }>("select name from sqlite_master").map((r) => r.name);
+
+  async plan(local: string): Promise<Plan | null> {
+    const held = this.#memory.held;
+    if (!held) return null;
+    const { id, name, continuity, switching, route } = held.domain;
+    const mode = held.mode.mode;
+    const recipient = resolveRecipient(held.domain, mode, local, (form) => this.#memory.holdersOf(form));
+    const form = lookupLocals(local).at(-1) ?? local;
+    return {
+      domain: { id, name, continuity, switching, route },
+      mode,
+      recipient,
+      unseen: recipient.status === "unknown" && this.#seen.isNews(form, this.world.now()),
+      doubt: inDoubt(held.mode.scales),
+      watched: this.ctx.getWebSockets().length > 0,
+      source: "object",
+    };
   }
+
+  async report(reports: readonly Report[]): Promise<void> {
+    if (!this.#memory.held) return;
+    for (const report of reports) this.#take(report, this.world.now());
+    await this.#arm();
+  }
+
+  async choose(choice: "normal" | "emergency" | "auto", actor: string): Promise<ModeView> {
+    if (!this.#memory.held) throw new Error("the object knows no domain: reload first");
+    this.#rounds.machine.apply({ kind: "choice", choice, actor }, this.world.now());
+    await this.#arm();
+    // Whoever waits for the answer does not wait long for D1: the alarm goes on telling it.
+    await waitAtMost(MODE_TELL_TIME, this.#rounds.tellDirectory());
+    await this.#arm();
+    return viewOf(this.#memory.held.mode);
+  }
+
+  async reload(name: string): Promise<void> {
+    const copy = await copyOf(this.env, name);
+    if (copy) await this.#adopt(copy);
+    else if (this.#memory.held) this.#memory.forget();
+    await this.#arm();
+  }
+
+  async status(): Promise<DomainStatus | null> {
+    const held = this.#memory.held;
+    if (!held) return null;
+    return {
+      mode: viewOf(held.mode),
+      probes: this.#probes.last(PROBES_SHOWN),
+      run: held.failback.run,
+      deferred: this.#flights.countDeferred(),
+    };
+  }
+
+  async events(before: number | null, limit: number): Promise<LoggedEvent[]> {
+    return this.#memory.held ? this.#log.page(before, limit) : [];
+  }
+
+  async seen(limit: number): Promise<{ local: string; firstAt: number; lastAt: number; messages: number }[]> {
+    return this.#memory.held ? this.#seen.list(limit) : [];
+  }
+
+  async withdraw(keys: readonly string[]): Promise<string[]> {
+    return this.#memory.held ? this.#flights.withdraw(keys, this.world.now()) : [];
+  }
+
+  async settle(keys: readonly string[]): Promise<void> {
+    if (this.#memory.held) this.#flights.settle(keys, this.world.now());
+  }
+
+  async wake(name: string): Promise<void> {
+    const known = this.#memory.held?.domain.version;
+    const there = await factsOf(this.env, name);
+    if (there?.facts.version !== known) await this.reload(name);
+    const held = this.#memory.held;
+    // Something waits, or nobody would have woken us for it.
+    if (held && held.failbackAt === null) this.#memory.update({ failbackAt: this.world.now() });
+    this.#armed = undefined;
+    await this.#arm();
+  }
+
+  async ping(): Promise<string> {
+    return "ok";
+  }
+
+  override async alarm(): Promise<void> {
+    this.#armed = null;
+    try {
+      await this.#rounds.run();
+    } catch (error) {
+      // A defect. It must not end the rounds: the platform gives an alarm up after six failures.
+      console.error("the rounds of a domain failed", this.#memory.held?.domain.name, error);
+      this.#afterDefect(error);
+    } finally {
+      await this.#arm();
+    }
+  }
+
+  #take(report: Report, now: number): void {
+    switch (report.kind) {
+      case "outcome": {
+        const { recipient, outcome, began = now } = report;
+        this.#rounds.machine.apply({ kind: "delivery", recipient, outcome, began }, now);
+        return;
+      }
+      case "seen":
+        this.#seen.add(lookupLocals(report.local).at(-1) ?? report.local, now);
+        return;
+      case "waiting":
+        this.#rounds.failback.expect(now);
+        return;
+      case "event":
+        this.#log.append(report.event, now);
+        return;
+    }
+  }
+
+  async #adopt(copy: DirectoryCopy): Promise<void> {
+    if (!hasTables(this.ctx.storage)) await migrateDatabase(this.#db);
+    const held = this.#memory.held;
+    const same = held?.domain.id === copy.facts.id ? held : null;
+    if (same && same.domain.version > copy.facts.version) return; // a later reload was faster
+    const now = this.world.now();
+    const mode = same?.mode ?? initialMode(copy.facts, copy.mode, copy.modeSince);
+    this.#memory.replace(
+      {
+        domain: copy.facts,
+        mode,
+        probeAt: same && sameRoute(same.domain.route, copy.facts.route) ? same.probeAt : now,
+        failbackAt: same ? same.failbackAt : now,
+        failback: same?.failback ?? { run: null, failures: 0 },
+        unsaved: same?.unsaved ?? false,
+      },
+      copy.addresses,
+    );
+    this.#seen.forget([...copy.addresses.keys()]);
+    const { continuity, switching } = copy.facts;
+    this.#rounds.machine.apply({ kind: "settings", continuity, switching }, now);
+  }
+
+  /** Everything that was due has failed at once: look again in a while. */
+  #afterDefect(error: unknown): void {
+    const held = this.#memory.held;
+    if (!held) return;
+    const now = this.world.now();
+    const later = now + this.#rounds.machine.healthy;
+    this.#log.append({ kind: "rounds_failed", actor: "system", data: { error: String(error) } }, now);
+    this.#memory.update({
+      probeAt: Math.max(held.probeAt, later),
+      failbackAt: held.failbackAt === null ? null : Math.max(held.failbackAt, later),
+    });
+  }
+
+  async #arm(): Promise<void> {
+    const due = this.#rounds.dueAt();
+    if (due === this.#armed) return;
+    this.#armed = due;
+    if (due === null) await this.ctx.storage.deleteAlarm();
+    else await this.ctx.storage.setAlarm(due);
+  }
+
+  #remember(): void {
+    this.#memory = new DomainMemory(this.#db, true);
+    this.#rounds = this.#makeRounds();
+  }
+
+  #makeRounds(): Rounds {
+    const machine = new DomainMachine(this.#memory, this.#log, Number(this.env.PROBE_SECONDS) * 1000);
+    return new Rounds({
+      env: this.env,
+      memory: this.#memory,
+      machine,
+      log: this.#log,
+      flights: this.#flights,
+      probes: this.#probes,
+      world: () => this.world,
+    });
+  }
+}
+
+function sameRoute(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,0 +1,34 @@
+/** The origin and the stores as a domain's object sees them; tests put their own in their place. */
+import { STORE_TIMEOUT } from "../../core/limits.ts";
+import { type ProbeResult, probe } from "../decide/probe.ts";
+import { openRoute } from "../deliver/origin.ts";
+import type { OpenedSession } from "../deliver/session.ts";
+import type { Env } from "../env.ts";
+import type { RawMessage } from "../failback/ports.ts";
+import { openSecret } from "../identity/secret.ts";
+import { within } from "../store/deadline.ts";
+import type { Route } from "./contract.ts";
+
+export interface World {
+  /** Unix milliseconds. */
+  now(): number;
+  /** 0 to 1. */
+  random(): number;
+  probe(route: Route): Promise<ProbeResult>;
+  open(route: Route): Promise<OpenedSession>;
+  raw(key: string): Promise<RawMessage | null>;
+}
+
+export function realWorld(env: Env): World {
+  const secret = (encrypted: string, keyId: string): Promise<string> => openSecret(env, encrypted, keyId);
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    probe: (route) => probe(route, { openSecret: secret, helo: env.HOSTNAME, now: () => Date.now() }),
+    open: (route) => openRoute(route, secret, { helo: env.HOSTNAME }),
+    async raw(key) {
+      const object = await within(env.MAIL.get(key), STORE_TIMEOUT, "R2 get");
+      return object && { size: object.size, body: object.body };
+    },
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * Redelivery's own record, in the SQLite of the domain's object: written before a message is sent and after the 250, so
+ * that a crash repeats at most the one message in flight on each connection, and no two runs send the same message.
+ */
+import { and, count, eq, inArray, lt, min, or, sql } from "drizzle-orm";
+import { FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
+import type { DomainDatabase } from "../domain/database.ts";
+import { flight } from "../store/domain.schema.ts";
+
+export type FlightState = (typeof flight.$inferSelect)["state"];
+
+export interface FlightRecord {
+  readonly state: FlightState;
+  /** How often the origin has deferred it. */
+  readonly attempts: number;
+  /** Deferred: unix milliseconds of the next try. Withdrawn: until when it is blocked. */
+  readonly dueAt: number;
+  /** JSON of the origin's reply. */
+  readonly reply: string | null;
+}
+
+export class Flights {
+  readonly #db: DomainDatabase;
+
+  constructor(db: DomainDatabase) {
+    this.#db = db;
+  }
+
+  get(key: string): FlightRecord | null {
+    return this.#db.select().from(flight).where(eq(flight.key, key)).get() ?? null;
+  }
+
+  /**
+   * Takes a message to send it: one conditional write. What was withdrawn may be taken again only if it was read from the
+   * backlog after the withdrawal ended: then it is known to wait still.
+   *
+   * @param readAt unix milliseconds, when the backlog was read
+   * @param early also where its pause is not over
+   * @returns how often it was deferred before, or null where it is not to be sent now
+   */
+  claim(key: string, slot: number, now: number, readAt: number, early: boolean): number | null {
+    const row = this.#db
+      .insert(flight)
+      .values({ key, state: "sending", slot, at: now })
+      .onConflictDoUpdate({
+        target: flight.key,
+        set: { state: "sending", slot, at: now },
+        setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early}))
+          OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})`,
+      })
+      .returning({ attempts: flight.attempts })
+      .get();
+    return row?.attempts ?? null;
+  }
+
+  /** After the 250. Kept for FLIGHT_MEMORY: it is never sent again, however late D1 shows another placement of it. */
+  delivered(key: string, now: number): void {
+    this.#db.update(flight).set({ state: "delivered", at: now }).where(eq(flight.key, key)).run();
+  }
+
+  /** @param reply JSON of the origin's reply */
+  refused(key: string, reply: string, now: number): void {
+    this.#db.update(flight).set({ state: "refused", reply, at: now }).where(eq(flight.key, key)).run();
+  }
+
+  deferred(key: string, attempts: number, dueAt: number, now: number): void {
+    this.#db.update(flight).set({ state: "deferred", attempts, dueAt, at: now }).where(eq(flight.key, key)).run();
+  }
+
+  forget(keys: readonly string[]): void {
+    for (const key of keys) this.#db.delete(flight).where(eq(flight.key, key)).run();
+  }
+
+  /** When the object starts: what it was sending has no outcome, and is sent again. */
+  recover(): void {
+    this.#db.update(flight).set({ state: "deferred", dueAt: 0 }).where(eq(flight.state, "sending")).run();
+  }
+
+  /** All or none. @returns the keys that are being sent, or are with the origin already */
+  withdraw(keys: readonly string[], now: number): string[] {
+    const gone = keys.filter((key) => {
+      const state = this.get(key)?.state;
+      return state === "sending" || state === "delivered";
+    });
+    if (gone.length > 0) return gone;
+    const block = { state: "withdrawn", dueAt: now + WITHDRAWAL_TIME, at: now } as const;
+    for (const key of keys) {
+      this.#db
+        .insert(flight)
+        .values({ key, ...block })
+        .onConflictDoUpdate({ target: flight.key, set: block })
+        .run();
+    }
+    return [];
+  }
+
+  /**
+   * The person's action is done, or has failed. The mark stays, but no longer blocks what is read from the backlog from
+   * now on: pages that were read before may still show the message.
+   */
+  settle(keys: readonly string[], now: number): void {
+    for (const key of keys) {
+      this.#db
+        .update(flight)
+        .set({ dueAt: now })
+        .where(and(eq(flight.key, key), eq(flight.state, "withdrawn")))
+        .run();
+    }
+  }
+
+  /** Unix milliseconds; null where nothing is deferred. */
+  nextDue(): number | null {
+    const row = this.#db
+      .select({ at: min(flight.dueAt) })
+      .from(flight)
+      .where(inArray(flight.state, ["deferred", "withdrawn"]))
+      .get();
+    return row?.at ?? null;
+  }
+
+  countDeferred(): number {
+    return this.#db.select({ rows: count() }).from(flight).where(eq(flight.state, "deferred")).get()?.rows ?? 0;
+  }
+
+  /**
+   * After the whole backlog was read, from `began` on, and D1 has all that was settled: what was not met there, does not
+   * wait any more.
+   */
+  sweep(began: number): void {
+    this.#db
+      .delete(flight)
+      .where(
+        or(
+          and(eq(flight.state, "delivered"), lt(flight.at, began - FLIGHT_MEMORY)),
+          and(eq(flight.state, "refused"), lt(flight.at, began)),
+          and(inArray(flight.state, ["deferred", "withdrawn"]), lt(flight.dueAt, began), lt(flight.at, began)),
+        ),
+      )
+      .run();
+  }
+}

@@ -1,0 +1,48 @@
+/** Whether an origin that answers takes mail too: one backlog message goes; with none MAIL, RCPT and RSET. */
+import { describeOutcome, type Outcome } from "../../core/outcome.ts";
+import { isOpen, type OriginSession } from "../deliver/session.ts";
+import type { FailbackPorts } from "./ports.ts";
+import { runSlice, type SliceResult } from "./slice.ts";
+
+export interface Proof {
+  readonly ok: boolean;
+  /** In words. */
+  readonly text: string;
+  /** What was sent for it. */
+  readonly slice: SliceResult;
+}
+
+/**
+ * Only a 250 to a message is a proof; where nothing waits, a 250 to the RCPT of one of `recipients`. Never rejects.
+ * @param recipients addresses that the origin should know, best first
+ */
+export async function prove(ports: FailbackPorts, recipients: readonly string[]): Promise<Proof> {
+  const one = { messages: 1, connections: 1, time: Number.POSITIVE_INFINITY };
+  let slice = await runSlice(ports, { ...one, early: false });
+  // Everything pauses: the oldest goes all the same, it is the best witness that there is.
+  if (slice.last === null && slice.end === "done") slice = await runSlice(ports, { ...one, early: true });
+  if (slice.last) return { ok: slice.delivered > 0, text: describeOutcome(slice.last), slice };
+  if (slice.end !== "done") return { ok: false, text: `${slice.end}: ${slice.why}`, slice };
+  const outcome = await askToTake(ports, recipients);
+  return { ok: outcome.kind === "delivered", text: `MAIL, RCPT, RSET: ${describeOutcome(outcome)}`, slice };
+}
+
+async function askToTake(ports: FailbackPorts, recipients: readonly string[]): Promise<Outcome> {
+  const opened = await ports.open();
+  if (!isOpen(opened)) return opened;
+  const { session } = opened;
+  const outcome = await transaction(session, recipients);
+  session.close();
+  return outcome;
+}
+
+async function transaction(session: OriginSession, recipients: readonly string[]): Promise<Outcome> {
+  let outcome = await session.mail({ from: "", size: 0, body: "7BIT", smtputf8: false });
+  if (outcome.kind !== "delivered") return outcome;
+  for (const to of recipients) {
+    outcome = await session.rcpt(to);
+    if (outcome.kind === "delivered" || !session.usable) break;
+  }
+  if (session.usable) await session.reset();
+  return outcome;
+}

@@ -1,0 +1,31 @@
+/** How many connections a recovering server gets: one at first, more while it answers well, fewer when it does not. Pure. */
+import { MESSAGES_PER_RAMP } from "../../core/limits.ts";
+
+export interface Ramp {
+  readonly allowed: number;
+  readonly most: number;
+  /** Answered well since the last change. */
+  readonly well: number;
+}
+
+export function startRamp(most: number): Ramp {
+  return { allowed: 1, most, well: 0 };
+}
+
+/** It took or refused a message. */
+export function answeredWell(ramp: Ramp): Ramp {
+  const well = ramp.well + 1;
+  if (well < MESSAGES_PER_RAMP || ramp.allowed >= ramp.most) return { ...ramp, well };
+  return { ...ramp, allowed: ramp.allowed + 1, well: 0 };
+}
+
+/** It deferred a message. */
+export function answeredBadly(ramp: Ramp): Ramp {
+  return { ...ramp, allowed: Math.max(1, Math.floor(ramp.allowed / 2)), well: 0 };
+}
+
+/** It did not take one more connection: that was the most, for this run. @param open how many are open */
+export function fullAt(ramp: Ramp, open: number): Ramp {
+  const most = Math.max(1, open);
+  return { allowed: Math.min(ramp.allowed, most), most, well: 0 };
+}
