@@ -1,0 +1,101 @@
+/** What indexing takes out of a message. It never fails: of mail that no parser understands, it takes what there is. */
+import PostalMime, { type Address, type Email } from "postal-mime";
+import { MAX_BUFFERED_BYTES } from "../../core/limits.ts";
+import { htmlToText } from "./html-text.ts";
+import type { Extracted, MailAddress } from "./meta.ts";
+import { reduce } from "./reduce.ts";
+
+/** Characters of body text that are indexed: some thirty thousand words; D1 takes 2 MB a row. */
+const MAX_TEXT = 256 * 1024;
+const PREVIEW = 200;
+const MAX_SUBJECT = 2_000;
+/** Each of a long list of addressees is a token of the full text; this many are. */
+const MAX_ADDRESSES = 500;
+
+export interface Extraction extends Extracted {
+  /** The message could not be parsed as it stands: fields may be missing. */
+  readonly partial: boolean;
+}
+
+/**
+ * @param octets the message, whole or as it streams
+ * @param size octets in all; of more than MAX_BUFFERED_BYTES the bulk is left out before parsing (reduce.ts)
+ */
+export async function extract(octets: Uint8Array | AsyncIterable<Uint8Array>, size: number): Promise<Extraction> {
+  try {
+    const source = octets instanceof Uint8Array ? octets : await reduce(octets, size <= MAX_BUFFERED_BYTES);
+    return { ...fromEmail(await PostalMime.parse(source, { attachmentEncoding: "arraybuffer" })), partial: false };
+  } catch (error) {
+    console.warn("a message could not be parsed for the index", String(error));
+    return { ...EMPTY, partial: true };
+  }
+}
+
+const EMPTY: Extracted = {
+  subject: "",
+  sender: "",
+  text: "",
+  preview: "",
+  from: [],
+  to: [],
+  cc: [],
+  replyTo: [],
+  references: [],
+  attachments: [],
+};
+
+function fromEmail(email: Email): Extracted {
+  const from = addresses(email.from ? [email.from] : []);
+  const text = cut(wellFormed(email.text ?? (email.html === undefined ? "" : htmlToText(email.html))), MAX_TEXT);
+  const date = email.date === undefined ? Number.NaN : Date.parse(email.date);
+  const messageId = identifiers(email.messageId)[0];
+  const inReplyTo = identifiers(email.inReplyTo)[0];
+  return {
+    subject: cut(
+      wellFormed(email.subject ?? "")
+        .replace(/\s+/g, " ")
+        .trim(),
+      MAX_SUBJECT,
+    ),
+    sender: from.map(({ name, address }) => (name === "" ? address : `${name} <${address}>`)).join(", "),
+    text,
+    preview: cut(text.replace(/\s+/g, " ").trim(), PREVIEW),
+    from,
+    to: addresses(email.to ?? []),
+    cc: addresses(email.cc ?? []),
+    replyTo: addresses(email.replyTo ?? []),
+    references: identifiers(email.references),
+    attachments: email.attachments.map(({ filename, mimeType }) => ({
+      name: wellFormed(filename ?? ""),
+      type: mimeType,
+    })),
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(inReplyTo === undefined ? {} : { inReplyTo }),
+    ...(Number.isNaN(date) ? {} : { date }),
+  };
+}
+
+/** Groups (RFC 5322 §3.4) are taken apart. */
+function addresses(list: readonly Address[]): MailAddress[] {
+  return list
+    .flatMap((entry) => entry.group ?? [entry])
+    .map(({ name, address }) => ({ name: wellFormed(name ?? ""), address: wellFormed(address ?? "") }))
+    .slice(0, MAX_ADDRESSES);
+}
+
+/** `<a@b> <c@d>` to `a@b`, `c@d`. */
+function identifiers(text: string | undefined): string[] {
+  return (text ?? "")
+    .split(/[\s,]+/)
+    .map((part) => wellFormed(part.replace(/^<|>$/g, "")))
+    .filter((part) => part !== "");
+}
+
+/** SQLite's text ends at NUL for some readers, and half a surrogate pair is no UTF-8. */
+function wellFormed(text: string): string {
+  return text.replaceAll("\0", "\ufffd").toWellFormed();
+}
+
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : text.slice(0, most).toWellFormed();
+}

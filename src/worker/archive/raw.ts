@@ -1,0 +1,113 @@
+/** The raw store: the received octets and nothing else. Sole owner of R2's keys. */
+import { ulid } from "ulidx";
+import type { Receipt } from "./meta.ts";
+
+/** Lies beside the octets: with it the index can be made anew. */
+export interface RawMetadata {
+  readonly receipt: Receipt;
+  readonly direction: "in" | "out";
+  readonly domain: string;
+  /** Envelope sender, empty for `<>`. */
+  readonly from: string;
+  /** Envelope recipients as received. */
+  readonly recipients: readonly string[];
+  readonly body: "7BIT" | "8BITMIME";
+  readonly smtputf8: boolean;
+}
+
+export interface RawWriter {
+  /** Resolves when the chunk was taken. Rejects when the store failed. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Resolves when the object is there. */
+  finish(): Promise<void>;
+  /** No object comes to be. */
+  abort(): void;
+}
+
+/** `archive/YYYY-MM-DD/HH/ULID`, UTC. @param now unix milliseconds */
+export function newKey(now: number): { readonly key: string; readonly id: string } {
+  const id = ulid(now);
+  const time = new Date(now).toISOString();
+  return { key: `archive/${time.slice(0, 10)}/${time.slice(11, 13)}/${id}`, id };
+}
+
+/** Where what the portal still references goes before the archive's rule takes it. */
+export function keepKey(now: number): string {
+  return `mail/${ulid(now)}`;
+}
+
+export async function putRaw(bucket: R2Bucket, key: string, octets: Uint8Array, metadata: RawMetadata): Promise<void> {
+  await bucket.put(key, octets, { customMetadata: flatten(metadata) });
+}
+
+/** @param size octets in all; with more or fewer the object does not come to be */
+export function openRawWriter(bucket: R2Bucket, key: string, size: number, metadata: RawMetadata): RawWriter {
+  const { readable, writable } = new FixedLengthStream(size);
+  const writer = writable.getWriter();
+  const put = bucket.put(key, readable, { customMetadata: flatten(metadata) });
+  // Whoever writes or finishes hears of a failure; until then it must not count as unhandled.
+  const failure = put.then(
+    () => new Promise<never>(() => {}),
+    (error: unknown) => Promise.reject(error),
+  );
+  failure.catch(() => "heard by write or finish");
+  return {
+    async write(chunk) {
+      await Promise.race([writer.write(chunk), failure]);
+    },
+    async finish() {
+      await Promise.race([writer.close(), failure]);
+      await put;
+    },
+    abort() {
+      writer.abort(new Error("the message was given up")).catch(() => "the stream had ended before");
+    },
+  };
+}
+
+export function getRaw(bucket: R2Bucket, key: string): Promise<R2ObjectBody | null> {
+  return bucket.get(key);
+}
+
+export async function deleteRaw(bucket: R2Bucket, key: string): Promise<void> {
+  await bucket.delete(key);
+}
+
+/** R2 takes strings; field names are for people who look at an object. */
+function flatten(metadata: RawMetadata): Record<string, string> {
+  const { receipt, direction, domain, from, recipients, body, smtputf8 } = metadata;
+  return {
+    id: receipt.id,
+    at: String(receipt.at),
+    host: receipt.host,
+    ip: receipt.client.ip,
+    helo: receipt.client.helo.slice(0, 255),
+    protocol: receipt.client.protocol,
+    direction,
+    domain,
+    from,
+    recipients: JSON.stringify(recipients),
+    body,
+    smtputf8: String(smtputf8),
+  };
+}
+
+/** What `flatten` made. @throws where the object is none of ours */
+export function metadataOf(object: Pick<R2Object, "key" | "customMetadata">): RawMetadata {
+  const m = object.customMetadata ?? {};
+  if (!m.id || !m.at || !m.recipients) throw new Error(`the object ${object.key} has no envelope`);
+  return {
+    receipt: {
+      id: m.id,
+      at: Number(m.at),
+      host: m.host ?? "",
+      client: { ip: m.ip ?? "", helo: m.helo ?? "", protocol: m.protocol ?? "ESMTP" },
+    },
+    direction: m.direction === "out" ? "out" : "in",
+    domain: m.domain ?? "",
+    from: m.from ?? "",
+    recipients: JSON.parse(m.recipients) as string[],
+    body: m.body === "7BIT" ? "7BIT" : "8BITMIME",
+    smtputf8: m.smtputf8 === "true",
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * A large message without its bulk, for parsing: the structure and the names of all attachments stay, what is long within a
+ * part goes. 25 MiB so come down to 4 MiB at the most, whatever is in them.
+ */
+
+/** Octets that are kept between two lines that begin with `--`, the boundaries of parts (RFC 2046 §5.1.1). */
+const MAX_SECTION = 256 * 1024;
+const MAX_KEPT = 4 * 1024 * 1024;
+const DASH = 0x2d;
+const LF = 0x0a;
+
+/** @param whole keep everything: the message is small */
+export async function reduce(chunks: AsyncIterable<Uint8Array>, whole: boolean): Promise<Uint8Array<ArrayBuffer>> {
+  const kept: Uint8Array[] = [];
+  let total = 0;
+  let section = 0;
+  let atLineStart = true;
+  const keep = (piece: Uint8Array) => {
+    section += piece.length;
+    if (!whole && (section > MAX_SECTION || total + piece.length > MAX_KEPT)) return;
+    kept.push(piece.slice());
+    total += piece.length;
+  };
+  for await (const chunk of chunks) {
+    let from = 0;
+    while (from < chunk.length) {
+      const lf = chunk.indexOf(LF, from);
+      const to = lf === -1 ? chunk.length : lf + 1;
+      if (atLineStart && chunk[from] === DASH) section = 0;
+      keep(chunk.subarray(from, to));
+      atLineStart = lf !== -1;
+      from = to;
+    }
+  }
+  const all = new Uint8Array(total);
+  let at = 0;
+  for (const piece of kept) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
