@@ -1,0 +1,136 @@
+/** The gateway as a process of its own, as in production; one that dies is started again on the same port. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { MARK, markOf, pidFile } from "./orphan.ts";
+
+export interface GatewayOptions {
+  readonly state: string;
+  /** The gateway's own settings, HOLDFAST_*. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly say: (line: string) => void;
+  /** Another program in tests. */
+  readonly program?: string;
+}
+
+export interface Gateway {
+  readonly mx: { readonly host: string; readonly port: number };
+  /** SIGTERM: transactions under way may end; then it is gone. */
+  stop(): Promise<void>;
+}
+
+/** The line that it prints once its ports listen. */
+const Listening = z.object({ mx: z.object({ host: z.string(), port: z.number().int().min(1).max(65_535) }) });
+
+const START_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 10_000;
+const PAUSE_MS = { first: 500, most: 30_000 };
+
+/** @throws where it does not listen at the first try: a port in use is for the operator to see at once */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { state, say } = options;
+  const program = options.program ?? fileURLToPath(new URL("../gateway/main.ts", import.meta.url));
+  let stopping = false;
+  let wait = PAUSE_MS.first;
+  let timer: NodeJS.Timeout | undefined;
+  let child: ChildProcess;
+
+  async function start(port: string | undefined): Promise<Gateway["mx"]> {
+    child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program], {
+      env: {
+        ...process.env,
+        ...options.settings,
+        ...(port === undefined ? {} : { HOLDFAST_MX_PORT: port }),
+        [MARK]: markOf(state, "gateway"),
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    if (child.pid !== undefined) writeFileSync(pidFile(state, "gateway"), `${child.pid}\n`);
+    return listening(child, say);
+  }
+
+  function guard(mx: Gateway["mx"]): void {
+    const guarded = child;
+    guarded.once("exit", (code, signal) => {
+      if (stopping) return;
+      say(`the gateway has ended (${signal ?? `code ${code}`}) and is started again in ${wait / 1000} s`);
+      timer = setTimeout(() => void restart(mx), wait);
+      wait = Math.min(wait * 2, PAUSE_MS.most);
+    });
+  }
+
+  async function restart(mx: Gateway["mx"]): Promise<void> {
+    try {
+      const begun = start(String(mx.port));
+      guard(mx);
+      await begun;
+      wait = PAUSE_MS.first;
+    } catch (error) {
+      say(`the gateway: ${(error as Error).message}`);
+      child.kill("SIGKILL");
+    }
+  }
+
+  let mx: Gateway["mx"];
+  try {
+    mx = await start(undefined);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  guard(mx);
+
+  async function end(): Promise<void> {
+    stopping = true;
+    clearTimeout(timer);
+    if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      const late = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS);
+      await gone;
+      clearTimeout(late);
+    }
+    rmSync(pidFile(state, "gateway"), { force: true });
+  }
+
+  return { mx, stop: end };
+}
+
+/** Waits for the line with the ports; other lines, before and after, are the gateway's log. */
+function listening(child: ChildProcess, say: (line: string) => void): Promise<Gateway["mx"]> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(
+      () => reject(new Error(`The gateway did not listen within ${START_LIMIT_MS / 1000} s.`)),
+      START_LIMIT_MS,
+    );
+    child.once("error", (error) => {
+      clearTimeout(late);
+      reject(new Error(`The gateway could not be started: ${error.message}`));
+    });
+    child.once("exit", (code, signal) => {
+      clearTimeout(late);
+      reject(new Error(`The gateway ended (${signal ?? `code ${code}`}) before it listened.`));
+    });
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const ports = readPorts(line);
+      if (ports === null) return say(line);
+      clearTimeout(late);
+      resolve(ports);
+    });
+  });
+}
+
+function readPorts(line: string): Gateway["mx"] | null {
+  if (!line.startsWith("{")) return null;
+  try {
+    const read = Listening.safeParse(JSON.parse(line));
+    return read.success ? read.data.mx : null;
+  } catch (error) {
+    // A line of the log that begins like JSON.
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,123 @@
+/** The whole service on this machine: bundle, workerd, migrations, clock, gateway; in that order up, and back down. */
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { bundleWorker } from "./bundle.ts";
+import { keepCertificate } from "./certificate.ts";
+import { startClock } from "./clock.ts";
+import { writeWhole } from "./file.ts";
+import { startGateway } from "./gateway-process.ts";
+import { migrate } from "./migrate.ts";
+import { endOrphans, takeFolder } from "./orphan.ts";
+import { startRuntime } from "./runtime.ts";
+import { keepSecrets, type Secrets } from "./secrets.ts";
+import type { Settings } from "./settings.ts";
+
+/** `<state>/addresses.json` has the same. */
+export interface Addresses {
+  /** `http://127.0.0.1:8787` */
+  readonly http: string;
+  readonly mx: { readonly host: string; readonly port: number };
+}
+
+export interface Holdfast {
+  readonly addresses: Addresses;
+  stop(): Promise<void>;
+}
+
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+const CONFIG = join(REPOSITORY, "wrangler.toml");
+const HEALTH_LIMIT_MS = 30_000;
+const HEALTH_STEP_MS = 100;
+
+/**
+ * Once it resolves, every port answers.
+ * @param say takes lines for the operator
+ * @throws with the reason, after everything that had begun is down again
+ */
+export async function startHoldfast(settings: Settings, say: (line: string) => void = console.log): Promise<Holdfast> {
+  const { state, host } = settings;
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  const undo: (() => unknown)[] = [takeFolder(state)];
+  const stop = async () => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  };
+  try {
+    await endOrphans(state, say);
+    const { secrets, made } = keepSecrets(state, settings.operatorPassword);
+    if (made !== null) say(`operator: ${settings.operatorEmail}, password ${made} (shown this once)`);
+    const tls = settings.tls ?? keepCertificate(state, settings.hostname);
+
+    const modules = await bundleWorker(CONFIG, join(state, "bundle"));
+    const bindings = workerBindings(settings, secrets);
+    const runtime = await startRuntime({
+      state,
+      host,
+      port: settings.httpPort,
+      config: CONFIG,
+      modules,
+      bindings,
+      say,
+    });
+    undo.push(() => runtime.stop());
+
+    await migrate(await runtime.miniflare.getD1Database("DIRECTORY"), join(REPOSITORY, "migrations/directory"));
+    await migrate(await runtime.miniflare.getD1Database("SHARD_0"), join(REPOSITORY, "migrations/shard"));
+    await healthy(runtime.url);
+    undo.push(startClock(runtime.miniflare, say));
+
+    const gateway = await startGateway({
+      state,
+      say,
+      settings: {
+        HOLDFAST_WORKER_URL: runtime.url.origin,
+        HOLDFAST_GATEWAY_SECRETS: secrets.gatewaySecrets,
+        HOLDFAST_HOST: host,
+        HOLDFAST_MX_PORT: String(settings.mxPort),
+        HOLDFAST_HOSTNAME: settings.hostname,
+        HOLDFAST_TLS_CERT: tls.cert,
+        HOLDFAST_TLS_KEY: tls.key,
+      },
+    });
+    undo.push(() => gateway.stop());
+
+    const addresses: Addresses = { http: runtime.url.origin, mx: gateway.mx };
+    const file = join(state, "addresses.json");
+    writeWhole(file, `${JSON.stringify(addresses, null, 2)}\n`);
+    undo.push(() => rmSync(file, { force: true }));
+    return { addresses, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function workerBindings(settings: Settings, secrets: Secrets): Record<string, string> {
+  return {
+    HOSTNAME: settings.hostname,
+    OPERATOR_EMAIL: settings.operatorEmail,
+    OPERATOR_PASSWORD_HASH: secrets.operatorPasswordHash,
+    MASTER_KEYS: secrets.masterKeys,
+    GATEWAY_SECRETS: secrets.gatewaySecrets,
+    PROBE_SECONDS: String(settings.probeSeconds),
+    ...(settings.operatorToken === null ? {} : { OPERATOR_TOKEN: settings.operatorToken }),
+  };
+}
+
+/** Until D1, R2 and a Durable Object answer. @throws with what does not */
+async function healthy(url: URL): Promise<void> {
+  const deadline = Date.now() + HEALTH_LIMIT_MS;
+  for (;;) {
+    let answer: string;
+    try {
+      const response = await fetch(new URL("/api/health", url), { signal: AbortSignal.timeout(HEALTH_LIMIT_MS) });
+      answer = `${response.status} ${await response.text()}`;
+      if (response.ok) return;
+    } catch (error) {
+      answer = (error as Error).message;
+    }
+    if (Date.now() >= deadline) throw new Error(`The Worker is not healthy: ${answer}`);
+    await pause(HEALTH_STEP_MS);
+  }
+}

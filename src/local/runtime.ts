@@ -1,0 +1,147 @@
+/** The Worker in workerd on this machine, by Miniflare: the same bindings as wrangler.toml, kept in the state folder. */
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptions } from "miniflare";
+import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import type { BundledModule } from "./bundle.ts";
+import { MARK, markOf, pidFile, running } from "./orphan.ts";
+
+export interface RuntimeOptions {
+  readonly state: string;
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** Path of wrangler.toml. */
+  readonly config: string;
+  readonly modules: readonly BundledModule[];
+  /** Variables and secrets, over those of wrangler.toml. */
+  readonly bindings: Readonly<Record<string, string>>;
+  readonly say: (line: string) => void;
+}
+
+/** wrangler's type of it is of another copy of Miniflare's declarations. */
+type SourcelessWorker = Omit<V4WorkerOptions, "script" | "scriptPath" | "modules" | "modulesRoot">;
+
+export interface Runtime {
+  readonly miniflare: Miniflare;
+  /** For this machine, also where the service listens everywhere. */
+  readonly url: URL;
+  stop(): Promise<void>;
+}
+
+/** How soon a dead workerd is noticed. */
+const WATCH_MS = 500;
+const RESTART_PAUSE_MS = 1_000;
+/** workerd takes part of a second; a busy machine more. */
+const START_LIMIT_MS = 60_000;
+
+/** Starts workerd; one that dies by itself is started again on the same port. */
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { state, say } = options;
+  process.env.MINIFLARE_WORKERD_PATH = writeWrapper(state);
+  const miniflare = new Miniflare(miniflareOptions(options, options.port));
+  let url: URL;
+  try {
+    url = await inTime(miniflare.ready, "workerd did not start");
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+  const watching = new AbortController();
+  const watched = watch();
+
+  async function watch(): Promise<void> {
+    const { signal } = watching;
+    const rest = (ms: number) => pause(ms, undefined, { signal }).catch(() => undefined);
+    while (!signal.aborted) {
+      await rest(WATCH_MS);
+      if (signal.aborted || running(state, "workerd") !== null) continue;
+      say("workerd has died and is started again");
+      await rest(RESTART_PAUSE_MS);
+      if (signal.aborted) return;
+      try {
+        process.env.MINIFLARE_WORKERD_PATH = writeWrapper(state);
+        await inTime(miniflare.setOptions(miniflareOptions(options, Number(url.port))), "workerd did not start");
+      } catch (error) {
+        say(`workerd could not be started again, next try follows: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  return {
+    miniflare,
+    url: local(url, options.host),
+    async stop() {
+      watching.abort();
+      await watched;
+      await miniflare.dispose();
+    },
+  };
+}
+
+function miniflareOptions(options: RuntimeOptions, port: number) {
+  // Its module rules are for scripts that Miniflare gathers itself; ours are listed.
+  const { modulesRules: _, ...worker } = unstable_getMiniflareWorkerOptions(options.config)
+    .workerOptions as SourcelessWorker;
+  const persisted = join(options.state, "storage");
+  mkdirSync(persisted, { recursive: true });
+  return convertV4MiniflareOptions({
+    ...worker,
+    name: "holdfast",
+    modules: options.modules.map(({ type, path }) => ({ type, path })),
+    modulesRoot: join(options.state, "bundle"),
+    bindings: { ...worker.bindings, ...options.bindings },
+    host: options.host,
+    port,
+    cf: false,
+    logRequests: false,
+    log: new Log(LogLevel.WARN),
+    unsafeLocalExplorer: false,
+    unsafeObservability: false,
+    resourcePersistencePath: persisted,
+  });
+}
+
+/** A shell that notes its process id, marks its environment and becomes workerd. */
+function writeWrapper(state: string): string {
+  const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
+  const { default: workerd } = require("workerd") as { default: string };
+  const path = join(state, "workerd.sh");
+  const lines = [
+    "#!/bin/sh",
+    `export ${MARK}=${quoted(markOf(state, "workerd"))}`,
+    `echo $$ > ${quoted(pidFile(state, "workerd"))}`,
+    `exec ${quoted(workerd)} "$@"`,
+  ];
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Where it listens everywhere, loopback is how we reach it ourselves. */
+function local(url: URL, host: string): URL {
+  const reached = new URL(url.origin);
+  if (host === "0.0.0.0") reached.hostname = "127.0.0.1";
+  if (host === "::") reached.hostname = "[::1]";
+  return reached;
+}
+
+async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
+  const late = new AbortController();
+  try {
+    return await Promise.race([
+      work,
+      pause(START_LIMIT_MS, undefined, { signal: late.signal }).then(() => {
+        throw new Error(`${what} in ${START_LIMIT_MS / 1000} s.`);
+      }),
+    ]);
+  } finally {
+    late.abort();
+  }
+}

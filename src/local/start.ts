@@ -1,0 +1,34 @@
+/** `npm start`. */
+import { startHoldfast } from "./holdfast.ts";
+import { parseSettings } from "./settings.ts";
+
+const parsed = parseSettings(process.env);
+if (!parsed.ok) {
+  for (const problem of parsed.problems) console.error(problem);
+  process.exit(1);
+}
+
+const asked = Promise.withResolvers<void>();
+let stopping = false;
+for (const signal of ["SIGTERM", "SIGINT"] as const)
+  process.on(signal, () => {
+    stopping = true;
+    asked.resolve();
+  });
+
+try {
+  const holdfast = await startHoldfast(parsed.settings);
+  const { http, mx } = holdfast.addresses;
+  console.log(`panel, webmail, API: ${http}`);
+  console.log(`MX port (SMTP): ${mx.host}:${mx.port}`);
+  if (!stopping) console.log("holdfast ready");
+  await asked.promise;
+  await holdfast.stop();
+} catch (error) {
+  // A Ctrl-C in the terminal reaches the children too; what they say to it then is no failure.
+  if (!stopping) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
+process.exit();
