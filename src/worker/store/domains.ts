@@ -1,5 +1,5 @@
 /** The domains of the directory. */
-import { and, asc, eq, gt, max, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import type { DomainSettings, Route } from "../domain/contract.ts";
 import { domain } from "./directory.schema.ts";
 import { type Directory, inScope, type Scope } from "./directory.ts";
@@ -29,6 +29,11 @@ export async function findDomain(db: Directory, name: string, scope: Scope): Pro
     .select()
     .from(domain)
     .where(inScope(scope, eq(domain.name, name)));
+  return row ? fromRow(row) : null;
+}
+
+export async function findDomainById(db: Directory, id: number, scope: Scope): Promise<DomainRow | null> {
+  const [row] = await db.select().from(domain).where(inScope(scope, eq(domain.id, id)));
   return row ? fromRow(row) : null;
 }
 
@@ -111,9 +116,4 @@ export async function domainModes(db: Directory): Promise<Pick<DomainRow, "id" |
     .select({ id: domain.id, name: domain.name, mode: domain.mode, continuity: domain.continuity })
     .from(domain)
     .orderBy(asc(domain.name));
-}
-
-/** Whether an administrator of this scope may see the domain of that number. */
-export function domainIdInScope(scope: Scope, id: number): SQL | undefined {
-  return inScope(scope, eq(domain.id, id));
 }

@@ -183,6 +183,10 @@ export async function pictureOf(env: Env, row: DomainRow): Promise<DomainPicture
 
 async function statusOf(env: Env, name: string): Promise<DomainStatus | null> {
   try {
+    const status = await askDomain(env, name, (object) => object.status());
+    if (status) return status;
+    // It has never heard of its domain: whoever created it could not tell it.
+    await askDomain(env, name, (object) => object.reload(name));
     return await askDomain(env, name, (object) => object.status());
   } catch (error) {
     console.error(`the object of ${name} does not tell its status:`, error);

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";
 import type { DomainRow } from "../../store/domains.ts";
-import { askDomain } from "../domain-object.ts";
+import { askDomain, tellDomain } from "../domain-object.ts";
 import { type Problem, unavailable } from "../problem.ts";
 
 export async function chooseMode(
@@ -21,6 +21,8 @@ export async function chooseMode(
     });
   }
   try {
+    // The object may not have heard of a change, or of its domain; where D1 does not answer, it decides by what it has.
+    await tellDomain(env, domain.name);
     return ok(await askDomain(env, domain.name, (object) => object.choose(choice, principal.name)));
   } catch (error) {
     console.error(`the object of ${domain.name} did not take the choice of ${choice}:`, error);
