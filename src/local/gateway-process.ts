@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { MARK, markOf, pidFile } from "./orphan.ts";
 
@@ -11,8 +10,8 @@ export interface GatewayOptions {
   /** The gateway's own settings, HOLDFAST_*. */
   readonly settings: Readonly<Record<string, string>>;
   readonly say: (line: string) => void;
-  /** Another program in tests. */
-  readonly program?: string;
+  /** Path of its main file. */
+  readonly program: string;
 }
 
 export interface Gateway {
@@ -31,14 +30,13 @@ const PAUSE_MS = { first: 500, most: 30_000 };
 /** @throws where it does not listen at the first try: a port in use is for the operator to see at once */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { state, say } = options;
-  const program = options.program ?? fileURLToPath(new URL("../gateway/main.ts", import.meta.url));
   let stopping = false;
   let wait = PAUSE_MS.first;
   let timer: NodeJS.Timeout | undefined;
   let child: ChildProcess;
 
   async function start(port: string | undefined): Promise<Gateway["mx"]> {
-    child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program], {
+    child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", options.program], {
       env: {
         ...process.env,
         ...options.settings,

@@ -26,8 +26,15 @@ export interface Holdfast {
   stop(): Promise<void>;
 }
 
+/** Programs, so that tests can start small ones. */
+export interface Programs {
+  /** Path of wrangler.toml, which names the Worker. */
+  readonly config: string;
+  readonly gateway: string;
+}
+
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const CONFIG = join(REPOSITORY, "wrangler.toml");
+const OURS: Programs = { config: join(REPOSITORY, "wrangler.toml"), gateway: join(REPOSITORY, "src/gateway/main.ts") };
 const HEALTH_LIMIT_MS = 30_000;
 const HEALTH_STEP_MS = 100;
 
@@ -36,10 +43,17 @@ const HEALTH_STEP_MS = 100;
  * @param say takes lines for the operator
  * @throws with the reason, after everything that had begun is down again
  */
-export async function startHoldfast(settings: Settings, say: (line: string) => void = console.log): Promise<Holdfast> {
+export async function startHoldfast(
+  settings: Settings,
+  say: (line: string) => void = console.log,
+  { config, gateway: program }: Programs = OURS,
+): Promise<Holdfast> {
   const { state, host } = settings;
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const undo: (() => unknown)[] = [takeFolder(state)];
+  const file = join(state, "addresses.json");
+  // Those of a service that was killed.
+  rmSync(file, { force: true });
   const stop = async () => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
   };
@@ -49,13 +63,13 @@ export async function startHoldfast(settings: Settings, say: (line: string) => v
     if (made !== null) say(`operator: ${settings.operatorEmail}, password ${made} (shown this once)`);
     const tls = settings.tls ?? keepCertificate(state, settings.hostname);
 
-    const modules = await bundleWorker(CONFIG, join(state, "bundle"));
+    const modules = await bundleWorker(config, join(state, "bundle"));
     const bindings = workerBindings(settings, secrets);
     const runtime = await startRuntime({
       state,
       host,
       port: settings.httpPort,
-      config: CONFIG,
+      config,
       modules,
       bindings,
       say,
@@ -70,6 +84,7 @@ export async function startHoldfast(settings: Settings, say: (line: string) => v
     const gateway = await startGateway({
       state,
       say,
+      program,
       settings: {
         HOLDFAST_WORKER_URL: runtime.url.origin,
         HOLDFAST_GATEWAY_SECRETS: secrets.gatewaySecrets,
@@ -83,7 +98,6 @@ export async function startHoldfast(settings: Settings, say: (line: string) => v
     undo.push(() => gateway.stop());
 
     const addresses: Addresses = { http: runtime.url.origin, mx: gateway.mx };
-    const file = join(state, "addresses.json");
     writeWhole(file, `${JSON.stringify(addresses, null, 2)}\n`);
     undo.push(() => rmSync(file, { force: true }));
     return { addresses, stop };

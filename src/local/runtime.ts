@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerOptions } from "miniflare";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import type { BundledModule } from "./bundle.ts";
 import { MARK, markOf, pidFile, running } from "./orphan.ts";
@@ -21,8 +21,11 @@ export interface RuntimeOptions {
   readonly say: (line: string) => void;
 }
 
-/** wrangler's type of it is of another copy of Miniflare's declarations. */
-type SourcelessWorker = Omit<V4WorkerOptions, "script" | "scriptPath" | "modules" | "modulesRoot">;
+/** As much of it as is touched here; its own type does not resolve to an object's. */
+interface SourcelessWorker {
+  readonly modulesRules?: unknown;
+  readonly bindings?: Readonly<Record<string, string>>;
+}
 
 export interface Runtime {
   readonly miniflare: Miniflare;
@@ -84,7 +87,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 function miniflareOptions(options: RuntimeOptions, port: number) {
   // Its module rules are for scripts that Miniflare gathers itself; ours are listed.
   const { modulesRules: _, ...worker } = unstable_getMiniflareWorkerOptions(options.config)
-    .workerOptions as SourcelessWorker;
+    .workerOptions as object as SourcelessWorker;
   const persisted = join(options.state, "storage");
   mkdirSync(persisted, { recursive: true });
   return convertV4MiniflareOptions({
