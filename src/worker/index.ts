@@ -1,5 +1,6 @@
 /** What the platform calls. */
 import { createApp } from "./access/app.ts";
+import { gatewayRoutes } from "./access/gateway/routes.ts";
 import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
 import { wakeAll } from "./failback/wake.ts";
@@ -11,7 +12,11 @@ const app = createApp();
 const HOURLY = "17 * * * *";
 
 export default {
-  fetch: (request, env, ctx) => app.fetch(request, env, ctx),
+  fetch(request, env, ctx) {
+    // Gateways are not people: no session, no pages, and a WebSocket that must not be wrapped.
+    const forGateways = new URL(request.url).pathname.startsWith("/gateway/");
+    return (forGateways ? gatewayRoutes : app).fetch(request, env, ctx);
+  },
   email: receiveEmail,
   async scheduled(controller, env) {
     if (controller.cron === HOURLY) await hourly(env, controller.scheduledTime);

@@ -30,6 +30,6 @@ export async function receiveEmail(message: ForwardableEmailMessage, env: Env, c
 
 function answer(message: ForwardableEmailMessage, reply: Reply): void {
   if (reply.code < 300) return;
-  if (reply.code >= 500) return message.setReject(replies.line(reply));
-  throw new Error(replies.line(reply));
+  if (reply.code < 500) throw new Error(replies.line(reply));
+  message.setReject(replies.line(reply));
 }
