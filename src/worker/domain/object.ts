@@ -201,7 +201,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     if (due === this.#armed) return;
     this.#armed = due;
     if (due === null) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(due);
+    else await this.ctx.storage.setAlarm(Math.max(due, 1)); // zero is no time to it
   }
 
   #remember(): void {

@@ -38,15 +38,18 @@ export class Rounds {
     const { machine, world } = this.#parts;
     machine.apply({ kind: "time" }, world().now());
     await this.tellDirectory();
-    let slice = this.#isDue(this.failback.dueAt()) ? this.#slice() : null;
-    for (;;) {
-      if (this.#isDue(this.#probeAt()) && (await this.#probe())) {
-        await slice?.ended;
-        slice = null;
-        await this.#prove();
+    const slice = this.#isDue(this.failback.dueAt()) ? this.#slice() : null;
+    try {
+      for (;;) {
+        if (this.#isDue(this.#probeAt()) && (await this.#probe())) {
+          await slice?.ended;
+          await this.#prove();
+        }
+        if (!slice || slice.over) break;
+        await this.#untilProbe(slice.ended);
       }
-      if (!slice || slice.over) break;
-      await this.#untilProbe(slice.ended);
+    } finally {
+      await slice?.ended;
     }
   }
 
