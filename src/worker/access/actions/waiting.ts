@@ -5,6 +5,7 @@
 import { lookupLocals, splitAddress } from "../../../core/address.ts";
 import { MAX_RELEASE } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
+import { flightKey } from "../../failback/ports.ts";
 import { keepInPortal, removeDelivered as removeFromInbox, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
 import { askDomain, logEvent } from "../domain-object.ts";
@@ -67,7 +68,7 @@ async function findWaiting(env: Env, affected: readonly Affected[]): Promise<Wai
   const found: Waiting[] = [];
   for (const { account, shard, locals } of affected) {
     for (const { id, key, to } of await waitingOf(shardDb(env, shard), account)) {
-      if (!locals || cameFor(to, locals)) found.push({ id, shard, flight: `${key}\n${to}` });
+      if (!locals || cameFor(to, locals)) found.push({ id, shard, flight: flightKey(key, to) });
     }
   }
   return found;
