@@ -38,7 +38,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function start(port: string | undefined): Promise<Gateway["mx"]> {
     child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", options.program], {
       env: {
-        ...process.env,
+        ...withoutOperator(process.env),
         ...options.settings,
         ...(port === undefined ? {} : { HOLDFAST_MX_PORT: port }),
         [MARK]: markOf(state, "gateway"),
@@ -94,6 +94,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   return { mx, stop: end };
+}
+
+/** The gateway faces strangers: what opens the panel is not there to be found. */
+function withoutOperator(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("HOLDFAST_OPERATOR_")));
 }
 
 /** Waits for the line with the ports; other lines, before and after, are the gateway's log. */

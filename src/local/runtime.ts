@@ -1,9 +1,9 @@
 /** The Worker in workerd on this machine, by Miniflare: the same bindings as wrangler.toml, kept in the state folder. */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import type { BundledModule } from "./bundle.ts";
 import { MARK, markOf, pidFile, running } from "./orphan.ts";
@@ -34,9 +34,10 @@ export interface Runtime {
   stop(): Promise<void>;
 }
 
-/** How soon a dead workerd is noticed. */
-const WATCH_MS = 500;
-const RESTART_PAUSE_MS = 1_000;
+const WATCH_MS = 1_000;
+/** Miniflare starts a dead workerd again at once, but only once; after so many looks without one it is our turn. */
+const LOOKS = 5;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** workerd takes part of a second; a busy machine more. */
 const START_LIMIT_MS = 60_000;
 
@@ -44,13 +45,14 @@ const START_LIMIT_MS = 60_000;
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { state, say } = options;
   process.env.MINIFLARE_WORKERD_PATH = writeWrapper(state);
-  const miniflare = new Miniflare(miniflareOptions(options, options.port));
+  const miniflare = construct(state, miniflareOptions(options, options.port));
   let url: URL;
   try {
     url = await inTime(miniflare.ready, "workerd did not start");
   } catch (error) {
     await miniflare.dispose();
-    throw error;
+    if ((error as { code?: unknown }).code !== "ERR_ADDRESS_IN_USE") throw error;
+    throw new Error(`${options.host} port ${options.port} (HOLDFAST_HTTP_PORT) is in use by another program.`);
   }
   const watching = new AbortController();
   const watched = watch();
@@ -58,14 +60,15 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   async function watch(): Promise<void> {
     const { signal } = watching;
     const rest = (ms: number) => pause(ms, undefined, { signal }).catch(() => undefined);
+    let missed = 0;
     while (!signal.aborted) {
       await rest(WATCH_MS);
-      if (signal.aborted || running(state, "workerd") !== null) continue;
-      say("workerd has died and is started again");
-      await rest(RESTART_PAUSE_MS);
       if (signal.aborted) return;
+      missed = running(state, "workerd") === null ? missed + 1 : 0;
+      if (missed < LOOKS) continue;
+      missed = 0;
+      say("workerd is not running; it is started again");
       try {
-        process.env.MINIFLARE_WORKERD_PATH = writeWrapper(state);
         await inTime(miniflare.setOptions(miniflareOptions(options, Number(url.port))), "workerd did not start");
       } catch (error) {
         say(`workerd could not be started again, next try follows: ${(error as Error).message}`);
@@ -82,6 +85,25 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       await miniflare.dispose();
     },
   };
+}
+
+/** Its temporary folder in ours, where the next start finds it after SIGKILL; and signals are the service's to handle, not its. */
+function construct(state: string, options: MiniflareOptions): Miniflare {
+  const temporary = join(state, "tmp");
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary);
+  const usual = process.env.TMPDIR;
+  const known = SIGNALS.map((signal) => process.listeners(signal));
+  process.env.TMPDIR = temporary;
+  try {
+    return new Miniflare(options);
+  } finally {
+    if (usual === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = usual;
+    for (const [index, signal] of SIGNALS.entries())
+      for (const listener of process.listeners(signal))
+        if (!known[index]?.includes(listener)) process.removeListener(signal, listener);
+  }
 }
 
 function miniflareOptions(options: RuntimeOptions, port: number) {

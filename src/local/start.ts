@@ -10,7 +10,7 @@ if (!parsed.ok) {
 
 const asked = Promise.withResolvers<void>();
 let stopping = false;
-for (const signal of ["SIGTERM", "SIGINT"] as const)
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
   process.on(signal, () => {
     stopping = true;
     asked.resolve();
