@@ -196,3 +196,6 @@ export const MODE_RETRY = 5_000;
 export const MODE_TELL_TIME = 1_000;
 /** Domains that cron wakes at the same time: six connections are an invocation's. */
 export const MAX_WAKING = 5;
+
+/** Reply to the final dot while a person waits for a redelivery from the archive. */
+export const FINAL_TIMEOUT_REDELIVERY = 20_000;

@@ -39,15 +39,17 @@ const STATEMENTS_OF_PORTAL = 8;
 
 /**
  * Indexes one message for each entry's account; idempotent, since an entry is told by (account, mid, once).
- * @param portal also into the inbox, as waiting for the origin
+ * @param portal also into the inbox; `waiting`: as part of the backlog, else as what a person had delivered again
  */
 export async function indexMessage(
   db: D1Database,
   entries: readonly IndexEntry[],
-  { portal }: { readonly portal: boolean },
+  { portal }: { readonly portal: false | "waiting" | "again" },
 ): Promise<Indexed[]> {
   if (entries.length === 0) return [];
-  const statements = entries.flatMap((entry) => (portal ? portalStatements(db, entry) : archiveStatements(db, entry)));
+  const statements = entries.flatMap((entry) =>
+    portal ? portalStatements(db, entry, portal === "waiting") : archiveStatements(db, entry),
+  );
   const results = await db.batch<{ key: string }>(statements);
   const each = portal ? STATEMENTS_OF_PORTAL : STATEMENTS_OF_ARCHIVE;
   return entries.map((_entry, index) => {
@@ -65,7 +67,7 @@ function archiveStatements(db: D1Database, entry: IndexEntry): D1PreparedStateme
 }
 
 /** The same with a place in the inbox. Each step hangs on the one before (`changes()`), so that a repeat writes nothing. */
-function portalStatements(db: D1Database, entry: IndexEntry): D1PreparedStatement[] {
+function portalStatements(db: D1Database, entry: IndexEntry, waiting: boolean): D1PreparedStatement[] {
   const { account, domain, at } = entry;
   return [
     // An account without its inbox would take the message and show it nowhere.
@@ -85,7 +87,7 @@ function portalStatements(db: D1Database, entry: IndexEntry): D1PreparedStatemen
                 last_insert_rowid(), seq, seq, ?2
          FROM account WHERE id = ?1 AND changes() > 0`,
       )
-      .bind(account, waitingSince(domain, at)),
+      .bind(account, waiting ? waitingSince(domain, at) : null),
     insertText(db, entry),
     selectKey(db, entry),
   ];

@@ -52,7 +52,7 @@ async function toPortal(
   const { env, reports, accepted, key, receipt } = planned;
   try {
     if (unstored !== null) throw unstored;
-    const entries = await index(planned, content, { portal: true });
+    const entries = await index(planned, content, { portal: "waiting" });
     // A repeat that the index knows: it has its own octets, these are spare. Not where they are what the row points to.
     if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(env.MAIL, key);
   } catch (error) {
@@ -82,7 +82,7 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
   }
 }
 
-async function index(planned: Planned, content: Content, { portal }: { portal: boolean }) {
+async function index(planned: Planned, content: Content, { portal }: { portal: false | "waiting" }) {
   const { env, mail, accepted } = planned;
   const extracted = await extractFrom(planned, content);
   const { mid, copies } = await identify(content, mail.from, accepted);

@@ -33,7 +33,10 @@ export async function findDomain(db: Directory, name: string, scope: Scope): Pro
 }
 
 export async function findDomainById(db: Directory, id: number, scope: Scope): Promise<DomainRow | null> {
-  const [row] = await db.select().from(domain).where(inScope(scope, eq(domain.id, id)));
+  const [row] = await db
+    .select()
+    .from(domain)
+    .where(inScope(scope, eq(domain.id, id)));
   return row ? fromRow(row) : null;
 }
 

@@ -121,5 +121,8 @@ export const outgoingRecipient = sqliteTable(
     dueAt: integer("due_at"),
     reply: text("reply"),
   },
-  (t) => [index("outgoing_due").on(t.dueAt).where(isNotNull(t.dueAt)), index("outgoing_recipient_outgoing").on(t.outgoing)],
+  (t) => [
+    index("outgoing_due").on(t.dueAt).where(isNotNull(t.dueAt)),
+    index("outgoing_recipient_outgoing").on(t.outgoing),
+  ],
 );

@@ -1,0 +1,115 @@
+/** A message of the archive, delivered again to the server that is active now, because a person asks for it. */
+import { ulid } from "ulidx";
+import { FINAL_TIMEOUT_REDELIVERY, STORE_TIMEOUT } from "../../core/limits.ts";
+import { traceHeaders } from "../../core/mime/trace.ts";
+import { describeOutcome, formatReply, type Outcome } from "../../core/outcome.ts";
+import { planFor } from "../decide/plan.ts";
+import { openRoute } from "../deliver/origin.ts";
+import { isOpen, isWriter } from "../deliver/session.ts";
+import type { Plan } from "../domain/contract.ts";
+import type { Env } from "../env.ts";
+import { openSecret } from "../identity/secret.ts";
+import { within } from "../store/deadline.ts";
+import { findMessage, type MessageRow } from "../store/messages.ts";
+import { placeInInbox } from "../store/placements.ts";
+import { shardDb } from "../store/shard.ts";
+import { extract } from "./extract.ts";
+import { indexMessage } from "./index.ts";
+import { getRaw } from "./raw.ts";
+
+export interface RedeliveryResult {
+  readonly kind: "delivered" | "refused" | "unavailable" | "portal";
+  /** In words, for the person who asked. */
+  readonly detail: string;
+}
+
+const failed = (detail: string): RedeliveryResult => ({ kind: "unavailable", detail });
+
+/**
+ * An incoming message goes to the mailbox asked for, an outgoing one to its covered sender, never to its recipients. It is
+ * no part of the backlog, and never taken for a repeat.
+ * @param to absent: the recipient of the envelope, as it came
+ */
+export async function redeliver(
+  env: Env,
+  ctx: { waitUntil(promise: Promise<unknown>): void },
+  message: { readonly shard: number; readonly id: number },
+  to: string | undefined,
+): Promise<RedeliveryResult> {
+  const row = await findMessage(shardDb(env, message.shard), message.id);
+  if (!row) return failed("The message is not in the archive any more.");
+  const { envelope } = row.meta;
+  const recipient = row.direction === "out" ? envelope.from : (to ?? envelope.to);
+  const plan = await planFor(env, ctx, recipient);
+  if (plan === "unknown_domain") return failed(`There is no domain for ${recipient}.`);
+  if (plan === "unavailable") return failed("The domain's settings cannot be read now; try again.");
+  return plan.domain.continuity && plan.mode === "emergency"
+    ? toPortal(env, plan, row, recipient)
+    : toOrigin(env, plan, row, recipient);
+}
+
+async function toPortal(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
+  const { holders } = plan.recipient;
+  if (holders.length === 0) return { kind: "refused", detail: `${recipient} is no mailbox with continuity.` };
+  for (const { account, shard } of holders) {
+    const db = shardDb(env, shard);
+    if (account === row.account) await placeInInbox(db, account, row.id);
+    else await copyToAccount(env, db, row, account, recipient);
+  }
+  return {
+    kind: "portal",
+    detail: `It is in the portal inbox of ${holders.map(({ mailbox }) => mailbox).join(", ")}.`,
+  };
+}
+
+/** Another mailbox than it came for: a row of its own there, with the same octets. */
+async function copyToAccount(env: Env, db: D1Database, row: MessageRow, account: number, to: string): Promise<void> {
+  const { key, size, at, direction, domain, meta } = row;
+  const raw = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
+  if (!raw) throw new Error(`the octets of ${key} are not in the store`);
+  const extracted = await within(extract(raw.body, size), STORE_TIMEOUT, "reading a message");
+  const { messageId, receipt, envelope } = meta;
+  const once = `again ${ulid()}`;
+  const entry = { account, domain, direction, key, size, at, mid: messageId ?? receipt.id, once, extracted, receipt };
+  await indexMessage(db, [{ ...entry, envelope: { ...envelope, to } }], { portal: "again" });
+}
+
+async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
+  const outcome = await send(env, plan, row, recipient);
+  switch (outcome.kind) {
+    case "delivered":
+      return { kind: "delivered", detail: `Your own server took it: ${formatReply(outcome.reply)}` };
+    case "refused":
+      return { kind: "refused", detail: `Your own server refused it: ${formatReply(outcome.reply)}` };
+    case "unavailable":
+      console.warn("a redelivery did not reach the origin", describeOutcome(outcome));
+      return failed("Your own server could not be reached, nothing was delivered; try again later.");
+  }
+}
+
+async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<Outcome> {
+  const { route } = plan.domain;
+  const path = { kind: "unavailable", where: "path", phase: "connect", reason: "unsupported" } as const;
+  if (!route) return { ...path, detail: "the domain has no route to its own server" };
+  const raw = await within(getRaw(env.MAIL, row.key), STORE_TIMEOUT, "R2 get");
+  if (!raw) throw new Error(`the octets of ${row.key} are not in the store`);
+  const { receipt, envelope } = row.meta;
+  const trace = traceHeaders({ ...receipt, to: [recipient] });
+  const unseal = (encrypted: string, keyId: string) => openSecret(env, encrypted, keyId);
+  const opened = await openRoute(route, unseal, { helo: env.HOSTNAME });
+  if (!isOpen(opened)) return opened;
+  const { session } = opened;
+  try {
+    const { from, body, smtputf8 } = envelope;
+    const writer = await session.begin({ from, size: trace.length + row.size, body, smtputf8 }, recipient);
+    if (!isWriter(writer)) return writer;
+    let failure = await writer.write(trace);
+    for await (const chunk of raw.body) {
+      if (failure) return failure;
+      failure = await writer.write(chunk);
+    }
+    return failure ?? (await writer.finish(FINAL_TIMEOUT_REDELIVERY));
+  } finally {
+    session.close();
+  }
+}

@@ -1,0 +1,164 @@
+/** Messages in the folders of the portal. Each change is one batch with the account's counter, and a repeat changes nothing. */
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import { within } from "./deadline.ts";
+import { DELETED } from "./flags.ts";
+import { FOLDER_STRIDE } from "./folders.ts";
+import { MESSAGE_COLUMNS, type MessageRow, messageRow, type StoredRow } from "./messages.ts";
+
+export interface PlacedMessage extends MessageRow {
+  /** Of the placement: `folder * 2^32 + uid`. */
+  readonly id: number;
+  readonly folder: number;
+  /** The message's own number. */
+  readonly message: number;
+  /** Bits, see flags.ts. */
+  readonly flags: number;
+  /** Above zero: in the backlog; below: refused by the origin; see shard.schema.ts. */
+  readonly waiting: number | null;
+  /** JSON of the origin's reply. */
+  readonly refusal: string | null;
+}
+
+type StoredPlacement = StoredRow & Omit<PlacedMessage, keyof MessageRow | "folder"> & { readonly message: number };
+
+// The later `id` of a row wins: that of the placement.
+const SELECT = `SELECT ${MESSAGE_COLUMNS}, p.message, p.flags, p.waiting, p.refusal, p.id
+  FROM placement p JOIN message m ON m.id = p.message JOIN account a ON a.id = m.account`;
+
+function placed(row: StoredPlacement): PlacedMessage {
+  return { ...messageRow(row), folder: Math.floor(row.id / FOLDER_STRIDE) };
+}
+
+/** @returns null where it is not there, or not this account's */
+export async function findPlacement(db: D1Database, account: number, id: number): Promise<PlacedMessage | null> {
+  const row = await within(
+    db
+      .prepare(`${SELECT} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
+      .bind(id, account)
+      .first<StoredPlacement>(),
+    INDEX_TIMEOUT,
+    "D1 read of a message in a folder",
+  );
+  return row && placed(row);
+}
+
+/** Newest first. @param before the last of the page before; null begins with the newest */
+export async function listPlacements(
+  db: D1Database,
+  account: number,
+  folder: number,
+  before: number | null,
+  limit: number,
+): Promise<PlacedMessage[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `${SELECT} WHERE p.id > ?1 AND p.id < ?2 AND p.account = ?3 AND p.gone IS NULL AND p.flags & ${DELETED} = 0
+         ORDER BY p.id DESC LIMIT ?4`,
+      )
+      .bind(
+        folder * FOLDER_STRIDE,
+        Math.min(before ?? Number.MAX_SAFE_INTEGER, (folder + 1) * FOLDER_STRIDE),
+        account,
+        limit,
+      )
+      .all<StoredPlacement>(),
+    INDEX_TIMEOUT,
+    "D1 read of a folder",
+  );
+  return results.map(placed);
+}
+
+/** The counter's step, only where the message is there to be changed. */
+function step(db: D1Database, account: number, ids: readonly number[]): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND EXISTS
+         (SELECT 1 FROM placement WHERE id IN (SELECT value FROM json_each(?2)) AND account = ?1 AND gone IS NULL)`,
+    )
+    .bind(account, JSON.stringify(ids));
+}
+
+const SEQ = "(SELECT seq FROM account WHERE id = placement.account)";
+
+/**
+ * Into another folder, with a new UID; it is no longer in the backlog there.
+ * @returns the new placement; null where the message is not there any more
+ */
+export async function movePlacement(
+  db: D1Database,
+  account: number,
+  id: number,
+  folder: number,
+): Promise<number | null> {
+  const results = await within(
+    db.batch<{ id: number }>([
+      step(db, account, [id]),
+      db
+        .prepare(
+          `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, refusal, internal_at)
+           SELECT ?3 * ${FOLDER_STRIDE} + a.seq, p.account, p.message, a.seq, a.seq, p.flags, p.keywords, p.refusal, p.internal_at
+           FROM placement p JOIN account a ON a.id = p.account
+           WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL RETURNING id`,
+        )
+        .bind(id, account, folder),
+      leave(db, account, id),
+    ]),
+    INDEX_TIMEOUT,
+    "D1 batch of a move",
+  );
+  return results[1]?.results[0]?.id ?? null;
+}
+
+/** Out of the portal; the archive keeps its copy. */
+export async function removePlacement(db: D1Database, account: number, id: number): Promise<void> {
+  await within(db.batch([step(db, account, [id]), leave(db, account, id)]), INDEX_TIMEOUT, "D1 batch of a removal");
+}
+
+function leave(db: D1Database, account: number, id: number): D1PreparedStatement {
+  return db
+    .prepare(
+      `UPDATE placement SET gone = ${SEQ}, modseq = ${SEQ}, waiting = NULL WHERE id = ?1 AND account = ?2 AND gone IS NULL`,
+    )
+    .bind(id, account);
+}
+
+/** @param change bits to set and to clear (flags.ts) */
+export async function setFlags(
+  db: D1Database,
+  account: number,
+  ids: readonly number[],
+  change: { readonly add: number; readonly remove: number },
+): Promise<void> {
+  await within(
+    db.batch([
+      step(db, account, ids),
+      db
+        .prepare(
+          `UPDATE placement SET flags = (flags | ?3) & ~?4, modseq = ${SEQ}
+           WHERE id IN (SELECT value FROM json_each(?1)) AND account = ?2 AND gone IS NULL`,
+        )
+        .bind(JSON.stringify(ids), account, change.add, change.remove),
+    ]),
+    INDEX_TIMEOUT,
+    "D1 batch of flags",
+  );
+}
+
+/** A message of the archive into its account's inbox again, as a person asked: no part of the backlog. */
+export async function placeInInbox(db: D1Database, account: number, message: number): Promise<void> {
+  await within(
+    db.batch([
+      db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1").bind(account),
+      db
+        .prepare(
+          `INSERT INTO placement (id, account, message, modseq, created)
+           SELECT f.id * ${FOLDER_STRIDE} + a.seq, a.id, ?2, a.seq, a.seq
+           FROM account a JOIN folder f ON f.account = a.id AND f.role = 'inbox' WHERE a.id = ?1`,
+        )
+        .bind(account, message),
+    ]),
+    INDEX_TIMEOUT,
+    "D1 batch of a redelivery",
+  );
+}
