@@ -40,6 +40,7 @@ export default defineConfig({
         },
       },
       { test: { name: "gateway", include: ["test/gateway/**/*.test.ts"] } },
+      { test: { name: "local", include: ["test/local/**/*.test.ts"] } },
       {
         test: {
           name: "e2e",

@@ -1,5 +1,5 @@
 /** The settings of `npm start`: environment variables, parsed once. Empty means not set. */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
@@ -93,14 +93,13 @@ function parseTls(cert: string | null, key: string | null, problems: string[]): 
     return null;
   }
   const certificate = readPem("HOLDFAST_TLS_CERT", cert, "CERTIFICATE", problems);
-  readPem("HOLDFAST_TLS_KEY", key, "PRIVATE KEY", problems);
-  if (certificate !== null) {
+  const privateKey = readPem("HOLDFAST_TLS_KEY", key, "PRIVATE KEY", problems);
+  if (certificate !== null && privateKey !== null) {
     try {
-      new X509Certificate(certificate);
+      if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey)))
+        problems.push("HOLDFAST_TLS_KEY is not the key of the certificate in HOLDFAST_TLS_CERT.");
     } catch (error) {
-      problems.push(
-        `HOLDFAST_TLS_CERT: ${JSON.stringify(cert)} has no certificate that can be read: ${reason(error)}.`,
-      );
+      problems.push(`HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY cannot be used: ${(error as Error).message}.`);
     }
   }
   return { cert: resolve(cert), key: resolve(key) };
