@@ -40,7 +40,8 @@ export default defineConfig({
         },
       },
       { test: { name: "gateway", include: ["test/gateway/**/*.test.ts"] } },
-      { test: { name: "local", include: ["test/local/**/*.test.ts"] } },
+      // Processes are started, which takes a busy machine seconds.
+      { test: { name: "local", include: ["test/local/**/*.test.ts"], testTimeout: 60_000 } },
       {
         test: {
           name: "e2e",

@@ -62,7 +62,7 @@ describe("the gateway's process", () => {
     await vi.waitFor(async () => expect(await greeting(begun.mx.port)).toMatch(/^220 /), { timeout: 10_000 });
     expect(pid(state)).not.toBe(first);
     expect(said).toContain("the gateway has ended (SIGKILL) and is started again in 0.5 s");
-  }, 15_000);
+  });
 
   it("is gone after the stop, and not started again", async () => {
     const { state, gateway: begun } = await gateway(LISTENER);

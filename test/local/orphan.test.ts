@@ -18,7 +18,7 @@ async function sleeper(environment: Record<string, string>, deaf = false): Promi
 }
 
 describe("what a killed service leaves behind", () => {
-  it.each([false, true])("is ended and named, deaf to SIGTERM: %s", { timeout: 20_000 }, async (deaf) => {
+  it.each([false, true])("is ended and named, deaf to SIGTERM: %s", async (deaf) => {
     const state = folder();
     const child = await sleeper({ [MARK]: markOf(state, "workerd") }, deaf);
     const gone = once(child, "exit");
