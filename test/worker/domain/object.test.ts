@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { PROBES_KEPT } from "../../../src/core/limits.ts";
 import { openDatabase } from "../../../src/worker/domain/database.ts";
 import { EventLog } from "../../../src/worker/domain/log.ts";
-import { dead, good, NOON, TestDomain, withoutDirectory } from "./fixture.ts";
+import { ProbeRing } from "../../../src/worker/domain/probes.ts";
+import { dead, good, NOON, probeResult, TestDomain, withoutDirectory } from "./fixture.ts";
 
 async function inDirectory(domain: TestDomain): Promise<{ mode: string; mode_since: number } | null> {
   return env.DIRECTORY.prepare("SELECT mode, mode_since FROM domain WHERE id = ?1").bind(domain.id).first();
@@ -170,10 +171,12 @@ describe("probes by alarm", () => {
   it("are remembered, the last 500", async () => {
     const domain = await TestDomain.create();
     await domain.start();
-    await domain.run((PROBES_KEPT + 5) * 30);
     await runInDurableObject(domain.object, (_object, state) => {
-      const rows = state.storage.sql.exec("SELECT count(*) AS rows, min(at) AS first FROM probe").one();
-      expect(rows).toEqual({ rows: PROBES_KEPT, first: NOON + 6 * 30_000 });
+      const ring = new ProbeRing(openDatabase(state.storage));
+      for (let at = 1; at <= PROBES_KEPT + 5; at++) ring.add(probeResult(good), at);
+      const kept = ring.last(PROBES_KEPT + 5).map((probe) => probe.at);
+      expect(kept).toHaveLength(PROBES_KEPT);
+      expect([kept[0], kept.at(-1)]).toEqual([PROBES_KEPT + 5, 6]);
     });
   });
 });
