@@ -90,5 +90,5 @@ async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promis
 
 function octetsOf(content: ArrayBuffer | Uint8Array | string): Uint8Array<ArrayBuffer> {
   if (typeof content === "string") return new TextEncoder().encode(content);
-  return Uint8Array.from(content instanceof Uint8Array ? content : new Uint8Array(content));
+  return content instanceof ArrayBuffer ? new Uint8Array(content) : Uint8Array.from(content);
 }

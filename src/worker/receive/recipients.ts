@@ -99,10 +99,10 @@ export class Recipients {
     return replies.recipientAccepted;
   }
 
+  /** In emergency mode nothing is asked: who is not covered is answered at once, and joins no transaction. */
   #sameKind(first: Accepted, plan: Plan, mode: Row["mode"], covered: boolean): boolean {
-    return (
-      first.plan.domain.id === plan.domain.id && this.row?.mode === mode && (first.status === "covered") === covered
-    );
+    const sameMode = first.plan.domain.id === plan.domain.id && this.row?.mode === mode;
+    return sameMode && (mode === "emergency" || (first.status === "covered") === covered);
   }
 
   /** All recipients must fit into the metadata beside the octets (design, rule 4). */

@@ -175,7 +175,7 @@ describe("in emergency mode", () => {
 
 it("continuity off: every recipient is treated as not covered, and the mode is normal", async () => {
   await mode("emergency");
-  await must("PUT", `/api/domains/${organisation.domain}`, { continuity: false });
+  await must("PUT", `/api/domains/${organisation.domain}?waiting=keep`, { continuity: false });
   try {
     const { reply, taken, news } = await outcomeOf(at("ann"));
     expect(reply?.code).toBe(250);
