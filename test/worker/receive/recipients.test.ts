@@ -79,7 +79,10 @@ describe("several recipients in one transaction", () => {
   it("is taken once where the sender names a recipient twice", async () => {
     const { rcpt } = await send(["ann@one.example", "ann@one.example"], letter({ Subject: "Named twice" }));
     expect(rcpt.map((reply) => reply.code)).toEqual([250, 250]);
-    expect((await one.origin.messages()).at(-1)?.to).toEqual(["ann@one.example"]);
+    const copies = (await one.origin.messages()).filter(({ raw }) =>
+      new TextDecoder().decode(raw).includes("Named twice"),
+    );
+    expect(copies.map((copy) => copy.to)).toEqual([["ann@one.example"]]);
   });
 
   it("hears 550 5.7.1 for a domain that is not ours", async () => {
