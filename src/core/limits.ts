@@ -69,6 +69,8 @@ export const QUIT_TIMEOUT = 1_000;
 
 /** All of a probe. */
 export const PROBE_TIMEOUT = 10_000;
+/** Between probes of a healthy origin, where PROBE_SECONDS says nothing else. */
+export const PROBE_HEALTHY = 30_000;
 /** Between probes while the domain is in doubt or in emergency mode. */
 export const PROBE_IN_DOUBT = 5_000;
 
@@ -176,6 +178,8 @@ export const MX_IDLE_TIMEOUT = 5 * 60_000;
 export const MX_MESSAGE_TIMEOUT = 30 * 60_000;
 /** A sender that ends its message with bare line feeds waits for a reply: it gets its refusal after this much silence. */
 export const MX_BARE_LINE_PAUSE = 5_000;
+/** Messages under way when a gateway is told to stop; the process is given 10 s. */
+export const MX_CLOSE_TIMEOUT = 8_000;
 /** Connections to the MX port in all, and from one address. */
 export const MX_CONNECTIONS = 1_000;
 export const MX_CONNECTIONS_PER_ADDRESS = 50;
