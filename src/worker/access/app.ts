@@ -2,6 +2,7 @@
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
+import { MissingOctetsError } from "../archive/read.ts";
 import { DeadlineError, within } from "../store/deadline.ts";
 import { type Api, newApi } from "./api/api.ts";
 import { createApi, problemOfException } from "./api/index.ts";
@@ -39,7 +40,8 @@ export function createApp(): Api {
 function problemOf(error: Error): Problem {
   if (error instanceof HTTPException) return problemOfException(error);
   console.error("a request failed:", error);
-  if (error instanceof DeadlineError) return unavailable(`A part of the service does not answer; try again.`);
+  if (error instanceof MissingOctetsError) return notFound("stored copy of this message");
+  if (error instanceof DeadlineError) return unavailable("A part of the service does not answer; try again.");
   return { status: 500, code: "internal", detail: "Something went wrong on our side. It has been logged; try again." };
 }
 

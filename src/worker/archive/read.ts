@@ -37,10 +37,18 @@ export interface Part {
   readonly contentId: string | null;
 }
 
+/** The index has the message, R2 has not: a person hears that it is gone. */
+export class MissingOctetsError extends Error {
+  override readonly name = "MissingOctetsError";
+  constructor(key: string) {
+    super(`the octets of ${key} are not in the store`);
+  }
+}
+
 /** A larger one is parsed without its bulk: parsing takes several times the memory. */
 const MAX_WHOLE = 10 * 1024 * 1024;
 
-/** @throws where the octets are not in R2 */
+/** @throws MissingOctetsError where the octets are not in R2 */
 export async function openMessage(env: Env, message: StoredMessage): Promise<OpenedMessage> {
   const email = await parse(env, message, message.size > MAX_WHOLE);
   const safe = email.html === undefined ? null : safeHtml(email.html);
@@ -72,7 +80,7 @@ export async function attachment(
 
 async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promise<Email> {
   const object = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
-  if (!object) throw new Error(`the octets of ${key} are not in the store`);
+  if (!object) throw new MissingOctetsError(key);
   const octets = reduced ? await reduce(object.body, false) : new Uint8Array(await object.arrayBuffer());
   try {
     return await PostalMime.parse(octets, { attachmentEncoding: "arraybuffer" });

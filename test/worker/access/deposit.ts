@@ -72,6 +72,6 @@ export async function deposit({
     receipt,
     envelope,
   } as const;
-  await indexMessage(env.SHARD_0, [entry], { portal });
+  await indexMessage(env.SHARD_0, [entry], { portal: portal ? "waiting" : false });
   return entry;
 }

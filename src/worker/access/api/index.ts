@@ -3,8 +3,10 @@ import type { HTTPException } from "hono/http-exception";
 import { administersDomain, only, type Refuse, sameOrigin, signedIn } from "../guards.ts";
 import { notFound, type Problem, type ProblemStatus, problemResponse } from "../problem.ts";
 import { type Api, newApi } from "./api.ts";
+import { archiveApi } from "./archive.ts";
 import { domainsApi } from "./domains.ts";
 import { healthApi } from "./health.ts";
+import { mailApi } from "./mail.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
 import { sessionApi } from "./session.ts";
@@ -32,7 +34,8 @@ export function createApi(): Api {
   api.use("/api/mail/*", only(refuse, "user"));
   api.use("/metrics", only(refuse, "operator"));
 
-  for (const resource of [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi]) api.route("/", resource);
+  for (const resource of [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi])
+    api.route("/", resource);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   api.openAPIRegistry.registerComponent("securitySchemes", "cookie", {

@@ -2,8 +2,11 @@
 import { Hono } from "hono";
 import type { AppEnv } from "../context.ts";
 import { administersDomain, only, sameOrigin, signedIn } from "../guards.ts";
+import { archivePages } from "./archive.tsx";
 import { domainPages } from "./domain.tsx";
+import { mailPages } from "./mail.tsx";
 import { mailboxPages } from "./mailbox.tsx";
+import { messagePages } from "./message.tsx";
 import { modePages } from "./mode.tsx";
 import { panelPages } from "./panel.tsx";
 import { pageProblem } from "./problem-page.tsx";
@@ -30,6 +33,7 @@ export function createPages(): Hono<AppEnv> {
     if (!principal) return c.redirect("/login", 303);
     return c.redirect(principal.kind === "user" ? "/mail" : "/panel", 303);
   });
-  for (const part of [signInPages, panelPages, domainPages, modePages, mailboxPages]) pages.route("/", part);
+  const parts = [signInPages, panelPages, domainPages, modePages, mailboxPages, mailPages, messagePages, archivePages];
+  for (const part of parts) pages.route("/", part);
   return pages;
 }
