@@ -97,6 +97,8 @@ async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promis
 }
 
 function octetsOf(content: ArrayBuffer | Uint8Array | string): Uint8Array<ArrayBuffer> {
-  if (typeof content === "string") return new TextEncoder().encode(content);
-  return content instanceof ArrayBuffer ? new Uint8Array(content) : Uint8Array.from(content);
+  const octets = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const copy = new Uint8Array(octets.byteLength);
+  copy.set(octets instanceof ArrayBuffer ? new Uint8Array(octets) : octets);
+  return copy;
 }

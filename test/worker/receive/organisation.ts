@@ -52,7 +52,9 @@ export function letter(fields: Record<string, string> = {}, body = "Good morning
     ...fields,
   };
   const header = Object.entries(all).filter(([, value]) => value !== "");
-  return encoder.encode(`${header.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`);
+  return new Uint8Array(
+    encoder.encode(`${header.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`),
+  );
 }
 
 export interface Sending {
