@@ -54,19 +54,19 @@ export class DomainMemory {
     if (this.#held) this.#held = { ...this.#held, mode };
   }
 
-  /** Takes the directory's copy: all or nothing. */
+  /** Takes the directory's copy: all or nothing. Addresses that are the same are not written: rows written cost the most. */
   replace(held: Remembered, addresses: ReadonlyMap<string, readonly Holder[]>): void {
     this.#db.transaction((tx) => {
       tx.insert(facts)
         .values({ id: ONLY, ...toRow(held) })
         .onConflictDoUpdate({ target: facts.id, set: toRow(held) })
         .run();
-      tx.delete(address).run();
-      for (const [local, holders] of addresses) {
-        tx.insert(address)
-          .values({ local, holders: JSON.stringify(holders) })
-          .run();
+      const wanted = new Map([...addresses].map(([local, holders]) => [local, JSON.stringify(holders)]));
+      for (const { local, holders } of tx.select().from(address).all()) {
+        if (wanted.get(local) === holders) wanted.delete(local);
+        else tx.delete(address).where(eq(address.local, local)).run();
       }
+      for (const [local, holders] of wanted) tx.insert(address).values({ local, holders }).run();
     });
     this.#held = held;
   }

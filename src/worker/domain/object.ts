@@ -2,7 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { lookupLocals } from "../../core/address.ts";
 import { inDoubt } from "../../core/evidence.ts";
-import { MODE_TELL_TIME } from "../../core/limits.ts";
+import { MODE_TELL_TIME, PROBE_HEALTHY } from "../../core/limits.ts";
 import { initialMode, type ModeView, viewOf } from "../../core/mode.ts";
 import { resolveRecipient } from "../decide/recipient.ts";
 import type { Env } from "../env.ts";
@@ -57,7 +57,8 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       mode,
       recipient,
       unseen: recipient.status === "unknown" && this.#seen.isNews(form, this.world.now()),
-      doubt: inDoubt(held.mode.scales),
+      // One recipient's deferral is no doubt yet; what the origin takes in between counts all the same.
+      doubt: inDoubt(held.mode.scales) || held.mode.scales.deferrals.length > 0,
       watched: this.ctx.getWebSockets().length > 0,
       source: "object",
     };
@@ -210,7 +211,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
   }
 
   #makeRounds(): Rounds {
-    const machine = new DomainMachine(this.#memory, this.#log, Number(this.env.PROBE_SECONDS) * 1000);
+    const machine = new DomainMachine(this.#memory, this.#log, healthyInterval(this.env));
     return new Rounds({
       env: this.env,
       memory: this.#memory,
@@ -221,6 +222,12 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       world: () => this.world,
     });
   }
+}
+
+/** A bad setting must not keep mail from its way: then it is PROBE_HEALTHY. */
+function healthyInterval(env: Env): number {
+  const milliseconds = Number(env.PROBE_SECONDS) * 1000;
+  return milliseconds >= 1000 && Number.isFinite(milliseconds) ? milliseconds : PROBE_HEALTHY;
 }
 
 function sameRoute(a: unknown, b: unknown): boolean {

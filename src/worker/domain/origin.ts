@@ -1,5 +1,6 @@
 /** The origin and the stores as a domain's object sees them; tests put their own in their place. */
 import { STORE_TIMEOUT } from "../../core/limits.ts";
+import { getRaw } from "../archive/raw.ts";
 import { type ProbeResult, probe } from "../decide/probe.ts";
 import { openRoute } from "../deliver/origin.ts";
 import type { OpenedSession } from "../deliver/session.ts";
@@ -27,7 +28,7 @@ export function realWorld(env: Env): World {
     probe: (route) => probe(route, { openSecret: secret, helo: env.HOSTNAME, now: () => Date.now() }),
     open: (route) => openRoute(route, secret, { helo: env.HOSTNAME }),
     async raw(key) {
-      const object = await within(env.MAIL.get(key), STORE_TIMEOUT, "R2 get");
+      const object = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
       return object && { size: object.size, body: object.body };
     },
   };

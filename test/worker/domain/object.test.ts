@@ -1,6 +1,7 @@
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { PROBES_KEPT } from "../../../src/core/limits.ts";
+import type { Outcome } from "../../../src/core/outcome.ts";
 import { openDatabase } from "../../../src/worker/domain/database.ts";
 import { EventLog } from "../../../src/worker/domain/log.ts";
 import { ProbeRing } from "../../../src/worker/domain/probes.ts";
@@ -45,6 +46,24 @@ describe("the object of a domain", () => {
     await env.DIRECTORY.prepare("UPDATE domain SET version = version + 1 WHERE id = ?1").bind(domain.id).run();
     await domain.rpc.reload(domain.name);
     expect(await domain.rpc.plan("eve")).toMatchObject({ mode: "emergency", recipient: { status: "covered" } });
+  });
+
+  it("lets an address go with its mailbox, and writes only what is not the same", async () => {
+    const domain = await TestDomain.create();
+    for (const local of ["ada", "bob", "eve"]) await domain.mailbox(local);
+    await domain.start();
+    await env.DIRECTORY.batch([
+      env.DIRECTORY.prepare("DELETE FROM address WHERE domain = ?1 AND local = 'bob'").bind(domain.id),
+      env.DIRECTORY.prepare("UPDATE domain SET version = version + 1 WHERE id = ?1").bind(domain.id),
+    ]);
+    await runInDurableObject(domain.object, async (object, state) => {
+      state.storage.sql.exec(
+        "CREATE TRIGGER spared BEFORE DELETE ON address WHEN old.local <> 'bob' BEGIN SELECT RAISE(ABORT, 'written'); END",
+      );
+      await object.reload(domain.name);
+    });
+    expect(await domain.rpc.plan("bob")).toMatchObject({ recipient: { status: "unknown" } });
+    expect(await domain.rpc.plan("eve")).toMatchObject({ recipient: { status: "covered" } });
   });
 
   it("keeps its copy when the directory does not answer", async () => {
@@ -256,6 +275,23 @@ describe("an address that the origin has accepted and nobody registered", () => 
     await domain.rpc.reload(domain.name);
     expect(await domain.rpc.seen(10)).toEqual([]);
   });
+});
+
+it("one deferral is no doubt, yet asks to hear of the mail that the origin takes after it", async () => {
+  const domain = await TestDomain.create();
+  await domain.start();
+  const full: Outcome = {
+    kind: "unavailable",
+    where: "origin",
+    phase: "rcpt",
+    reason: "reply",
+    reply: { code: 452, text: "full" },
+  };
+  await domain.rpc.report([{ kind: "outcome", recipient: "ada@example.org", outcome: full }]);
+  expect(await domain.rpc.plan("ada")).toMatchObject({ doubt: true });
+  expect((await domain.rpc.status())?.mode.doubt).toBe(false);
+  await domain.rpc.report([{ kind: "outcome", recipient: "ada@example.org", outcome: good }]);
+  expect(await domain.rpc.plan("ada")).toMatchObject({ doubt: false });
 });
 
 it("a report of a success while nothing is in doubt writes nothing", async () => {
