@@ -50,7 +50,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   try {
     url = await inTime(miniflare.ready, "workerd did not start");
   } catch (error) {
-    await miniflare.dispose();
+    // Of a start that failed, this answers with the start's own error.
+    await Promise.allSettled([miniflare.dispose()]);
     if ((error as { code?: unknown }).code !== "ERR_ADDRESS_IN_USE") throw error;
     throw new Error(`${options.host} port ${options.port} (HOLDFAST_HTTP_PORT) is in use by another program.`);
   }

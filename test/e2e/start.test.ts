@@ -82,7 +82,7 @@ function greeting({ host, port }: { host: string; port: number }): Promise<strin
 }
 
 const ports = ({ addresses }: Service) => ({ http: Number(new URL(addresses.http).port), mx: addresses.mx.port });
-const ORIGIN = { transport: "smtp", host: "origin.example.org", port: 25, tls: "starttls" };
+const ORIGIN = { transport: "smtp", host: "origin.example.org", port: 587, tls: "starttls" };
 const DOMAIN = { continuity: true, coverage: "all", switching: "manual", origin: ORIGIN };
 
 afterEach(async () => {
@@ -103,7 +103,8 @@ describe("npm start", () => {
     const service = await start();
     before = ports(service);
     password = PASSWORD.exec(service.output.join("\n"))?.[1] ?? "";
-    expect((await api(service, "PUT", "/api/domains/example.org", DOMAIN)).ok).toBe(true);
+    const put = await api(service, "PUT", "/api/domains/example.org", DOMAIN);
+    expect(put.ok, await put.text()).toBe(true);
     await end(service.child, "SIGKILL");
   });
 
@@ -141,7 +142,7 @@ describe("npm start", () => {
   it("refuses a second service on the same folder, and leaves the first alone", async () => {
     const service = await start();
     const second = spawnStart({ HOLDFAST_HTTP_PORT: "0", HOLDFAST_MX_PORT: "0" });
-    const [code] = await once(second.child, "exit");
+    const [code] = await once(second.child, "close");
     expect(code).toBe(1);
     expect(second.output).toEqual([`${state} is in use by the service with process id ${service.child.pid}.`]);
     expect((await api(service, "GET", "/api/health")).status).toBe(200);
@@ -152,15 +153,18 @@ describe("npm start", () => {
     const other = mkdtempSync(join(tmpdir(), "holdfast-start-"));
     const { http } = ports(service);
     const second = spawnStart({ HOLDFAST_STATE: other, HOLDFAST_HTTP_PORT: String(http), HOLDFAST_MX_PORT: "0" });
-    const [code] = await once(second.child, "exit");
+    const [code] = await once(second.child, "close");
     rmSync(other, { recursive: true, force: true });
     expect(code).toBe(1);
-    expect(second.output).toContain(`127.0.0.1 port ${http} (HOLDFAST_HTTP_PORT) is in use by another program.`);
+    expect(second.output).toEqual([
+      expect.stringMatching(PASSWORD),
+      `127.0.0.1 port ${http} (HOLDFAST_HTTP_PORT) is in use by another program.`,
+    ]);
   });
 
   it("prints every bad setting and starts nothing", async () => {
     const { child, output } = spawnStart({ HOLDFAST_HTTP_PORT: "http", HOLDFAST_HOST: "here" });
-    const [code] = await once(child, "exit");
+    const [code] = await once(child, "close");
     expect(code).toBe(1);
     expect(output).toEqual([
       'HOLDFAST_HOST must be an IP address, not "here".',
