@@ -3,7 +3,7 @@ import { createApp } from "./access/app.ts";
 import { gatewayRoutes } from "./access/gateway/routes.ts";
 import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
-import { wakeAll } from "./failback/wake.ts";
+import { wakeAll, wakeWatched } from "./failback/wake.ts";
 import { receiveEmail } from "./receive/email.ts";
 
 export { DomainObject } from "./domain/object.ts";
@@ -19,7 +19,9 @@ export default {
   },
   email: receiveEmail,
   async scheduled(controller, env) {
-    if (controller.cron === HOURLY) await hourly(env, controller.scheduledTime);
-    else await wakeAll(env);
+    if (controller.cron !== HOURLY) return wakeAll(env);
+    // One must not keep the other from running.
+    const [retained, woken] = await Promise.allSettled([hourly(env, controller.scheduledTime), wakeWatched(env)]);
+    for (const result of [retained, woken]) if (result.status === "rejected") throw result.reason;
   },
 } satisfies ExportedHandler<Env>;

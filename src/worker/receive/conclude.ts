@@ -28,7 +28,7 @@ export async function conclude(
   const [first] = accepted;
   if (!first) return replies.noRecipients;
   const row = rowFor(planned.row.mode, first.status, outcome?.kind ?? "not_asked");
-  if (outcome) for (const { plan, to } of accepted) reports.outcome(plan, to, outcome);
+  if (outcome) for (const { plan, to } of accepted) reports.outcome(plan, to, outcome, receipt.at);
 
   if (row.goesTo === "nowhere") {
     if (planned.row.archive && unstored === null) await discard(env.MAIL, key);

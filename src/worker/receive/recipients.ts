@@ -73,8 +73,9 @@ export class Recipients {
     if (first && !this.#sameKind(first, plan, mode, covered)) return replies.ownTransaction;
     if (mode === "emergency") return this.#fix(to, plan, status, rowFor(mode, status, "not_asked"), null);
     this.origin ??= this.#originFor(plan);
+    const began = Date.now();
     const outcome = await this.origin.recipient(to);
-    this.#reports.outcome(plan, to, outcome);
+    this.#reports.outcome(plan, to, outcome, began);
     return this.#fix(to, plan, status, rowFor(mode, status, outcome.kind), outcome);
   }
 

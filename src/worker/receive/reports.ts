@@ -20,13 +20,13 @@ export class Reports {
     this.#ctx = ctx;
   }
 
-  /** Evidence: failures always, once each; successes where the origin is in doubt. */
-  outcome(plan: Plan, to: string, outcome: Outcome): void {
+  /** Evidence against the origin, once each. @param began when it was asked, unix milliseconds */
+  outcome(plan: Plan, to: string, outcome: Outcome, began: number): void {
     this.#domain = plan.domain.name;
     if (!plan.domain.continuity || this.#told.has(outcome)) return;
     if (outcome.kind !== "unavailable") return;
     this.#told.add(outcome);
-    this.#pending.push({ kind: "outcome", recipient: to, outcome });
+    this.#pending.push({ kind: "outcome", recipient: to, outcome, began });
     // At once: the sooner the object knows, the sooner it looks for itself.
     this.flush();
   }

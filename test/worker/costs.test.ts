@@ -1,0 +1,115 @@
+/**
+ * What a message costs, counted at the bindings for each row of the table. The figures stand in the assertions; a change that
+ * makes a message dearer has to change them here.
+ */
+import { env } from "cloudflare:test";
+import { beforeAll, beforeEach, expect, it } from "vitest";
+import { hourly } from "../../src/worker/archive/retention.ts";
+import type { Env } from "../../src/worker/env.ts";
+import { removeDelivered } from "../../src/worker/store/backlog.ts";
+import { type Counts, counted } from "./counters.ts";
+import { createOrganisation, letter, must, type Organisation, send } from "./receive/organisation.ts";
+
+let organisation: Organisation;
+const DOMAIN = "costs.example";
+const mode = (mode: string) => must("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
+
+beforeAll(async () => {
+  organisation = await createOrganisation(DOMAIN);
+  // The accounts' first messages are like all later ones only when inbox and object are awake.
+  for (const local of ["ann", "dan", "stranger"]) await send([`${local}@${DOMAIN}`], letter());
+});
+beforeEach(async () => {
+  await organisation.origin.set({});
+  await mode("normal");
+});
+
+async function costOf(local: string, octets: Uint8Array = letter()): Promise<Counts & { code: number | undefined }> {
+  const counter = counted(env as Env);
+  const { rcpt, final } = await send([`${local}@${DOMAIN}`], octets, { env: counter.env });
+  return { ...counter.counts, code: (final ?? rcpt[0])?.code };
+}
+
+it("normal, covered, origin says 250: 1 R2 class A operation, 5 rows written, 1 Durable Object request", async () => {
+  expect(await costOf("ann")).toMatchObject({ code: 250, classA: 1, classB: 0, rowsWritten: 5, objectRequests: 1 });
+});
+
+it("normal, not covered: nothing stored, 1 Durable Object request", async () => {
+  expect(await costOf("dan")).toMatchObject({ code: 250, classA: 0, classB: 0, rowsWritten: 0, objectRequests: 1 });
+});
+
+it("normal, covered, over the message's life: 7 rows written with its purge", async () => {
+  const octets = letter({ Subject: "A whole life" });
+  const arrival = await costOf("ann", octets);
+  const { results } = await env.SHARD_0.prepare("SELECT id FROM message WHERE subject = 'A whole life'").all<{
+    id: number;
+  }>();
+  // The oldest of all, and not the newest.
+  await send([`ann@${DOMAIN}`], letter());
+  const long = 91 * 24 * 3600_000;
+  await env.SHARD_0.prepare("UPDATE message SET at = at - ?1 WHERE id <= ?2").bind(long, results[0]?.id).run();
+  const before = await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n");
+  const counter = counted(env as Env);
+  const { purged } = await hourly(counter.env, Date.now());
+  const after = await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n");
+  expect((before ?? 0) - (after ?? 0)).toBe(purged);
+  expect(purged).toBeGreaterThan(0);
+  expect(arrival.rowsWritten + counter.counts.rowsWritten / purged).toBeLessThanOrEqual(7);
+});
+
+it("normal, covered, origin says 5xx to RCPT: nothing stored, 1 Durable Object request", async () => {
+  await organisation.origin.set({ steps: { rcpt: "550 5.1.1 no" } });
+  expect(await costOf("ann")).toMatchObject({ code: 550, classA: 0, rowsWritten: 0, objectRequests: 1 });
+});
+
+it("normal, covered, origin says 5xx to the final dot: 1 R2 class A operation, no row", async () => {
+  await organisation.origin.set({ steps: { final: "554 5.7.1 no" } });
+  expect(await costOf("ann")).toMatchObject({ code: 554, classA: 1, rowsWritten: 0, objectRequests: 1 });
+});
+
+it("normal, covered, origin unavailable: 1 R2 class A operation, 10 rows written, 3 Durable Object requests", async () => {
+  await organisation.origin.set({ steps: { rcpt: "451 4.7.1 later" } });
+  const cost = await costOf("ann");
+  expect(cost).toMatchObject({ code: 250, classA: 1 });
+  expect(cost.rowsWritten).toBeLessThanOrEqual(11);
+  // The plan, the evidence at once, and that something waits. While the origin is in doubt a success is reported too.
+  expect(cost.objectRequests).toBeLessThanOrEqual(3);
+});
+
+it("normal, not covered, origin says 5xx: nothing stored, 1 Durable Object request", async () => {
+  await organisation.origin.set({ steps: { rcpt: "550 5.1.1 no" } });
+  expect(await costOf("stranger")).toMatchObject({ code: 550, classA: 0, rowsWritten: 0, objectRequests: 1 });
+});
+
+it("normal, not covered, origin unavailable: nothing stored, 2 Durable Object requests", async () => {
+  await organisation.origin.set({ steps: { rcpt: "451 4.7.1 later" } });
+  expect(await costOf("dan")).toMatchObject({ code: 451, classA: 0, rowsWritten: 0, objectRequests: 2 });
+});
+
+it("emergency, covered: 1 R2 class A operation, 10 rows written, 1 Durable Object request; 3 rows at failback", async () => {
+  await mode("emergency");
+  const octets = letter({ Subject: "To be given back" });
+  const cost = await costOf("ann", octets);
+  expect(cost).toMatchObject({ code: 250, classA: 1, classB: 0, objectRequests: 1 });
+  expect(cost.rowsWritten).toBeLessThanOrEqual(11);
+  const placement = await env.SHARD_0.prepare(
+    "SELECT p.id FROM placement p JOIN message m ON m.id = p.message WHERE m.subject = 'To be given back'",
+  ).first<number>("id");
+  const counter = counted(env as Env);
+  await removeDelivered(counter.env.SHARD_0, [placement ?? 0]);
+  expect(counter.counts.rowsWritten).toBeLessThanOrEqual(3);
+  expect(counter.counts.rowsWritten).toBeGreaterThan(0);
+});
+
+it("emergency, a repeat: no row written", async () => {
+  await mode("emergency");
+  const octets = letter();
+  await send([`ann@${DOMAIN}`], octets);
+  expect(await costOf("ann", octets)).toMatchObject({ code: 250, classA: 0, rowsWritten: 0, objectRequests: 1 });
+});
+
+it("emergency, not covered or unknown: nothing stored, 1 Durable Object request", async () => {
+  await mode("emergency");
+  expect(await costOf("dan")).toMatchObject({ code: 450, classA: 0, rowsWritten: 0, objectRequests: 1 });
+  expect(await costOf("stranger")).toMatchObject({ code: 550, classA: 0, rowsWritten: 0, objectRequests: 1 });
+});
