@@ -112,6 +112,8 @@ export const MESSAGES_PER_RAMP = 5;
 export const FLIGHT_MEMORY = 3600_000;
 /** A person's action on a waiting message blocks its redelivery at most this long, should nobody settle it. */
 export const WITHDRAWAL_TIME = 60_000;
+/** A claim on a message that waits: longer than the largest message and its final reply can take. */
+export const FLIGHT_LEASE = (MAX_MESSAGE_BYTES / BODY_RATE) * 1000 + FINAL_TIMEOUT_BACKGROUND + 60_000;
 /** Rows of the backlog read from a shard at once, and placements settled at once. */
 export const BACKLOG_PAGE = 100;
 

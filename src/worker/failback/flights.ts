@@ -3,7 +3,7 @@
  * that a crash repeats at most the one message in flight on each connection, and no two runs send the same message.
  */
 import { and, count, eq, inArray, lt, min, or, sql } from "drizzle-orm";
-import { FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
+import { FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
 import type { DomainDatabase } from "../domain/database.ts";
 import { flight } from "../store/domain.schema.ts";
 
@@ -11,6 +11,8 @@ export type FlightState = (typeof flight.$inferSelect)["state"];
 
 export interface FlightRecord {
   readonly state: FlightState;
+  /** Unix milliseconds of the last change. */
+  readonly at: number;
   /** How often the origin has deferred it. */
   readonly attempts: number;
   /** Deferred: unix milliseconds of the next try. Withdrawn: until when it is blocked. */
@@ -32,7 +34,8 @@ export class Flights {
 
   /**
    * Takes a message to send it: one conditional write. What was withdrawn may be taken again only if it was read from the
-   * backlog after the withdrawal ended: then it is known to wait still.
+   * backlog after the withdrawal ended: then it is known to wait still. A claim ends after FLIGHT_LEASE, should whoever made
+   * it have ended without a word.
    *
    * @param readAt unix milliseconds, when the backlog was read
    * @param early also where its pause is not over
@@ -46,6 +49,7 @@ export class Flights {
         target: flight.key,
         set: { state: "sending", slot, at: now },
         setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early}))
+          OR (${flight.state} = 'sending' AND ${flight.at} < ${now - FLIGHT_LEASE})
           OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})`,
       })
       .returning({ attempts: flight.attempts })

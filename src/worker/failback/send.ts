@@ -1,10 +1,10 @@
 /** One message over one connection: the stored octets, under the trace headers that stored facts give. */
-import { FINAL_TIMEOUT_BACKGROUND, STORE_TIMEOUT } from "../../core/limits.ts";
+import { FINAL_TIMEOUT_BACKGROUND } from "../../core/limits.ts";
 import { traceHeaders } from "../../core/mime/trace.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { isWriter, type MessageWriter, type OriginSession } from "../deliver/session.ts";
-import { within } from "../store/deadline.ts";
-import type { Flight, RawMessage } from "./ports.ts";
+import type { Source } from "./octets.ts";
+import type { Flight } from "./ports.ts";
 
 /** Our own storage gave way in the middle: nothing was delivered, and it says nothing about the origin. */
 export interface Broken {
@@ -18,36 +18,28 @@ export interface Sent {
   readonly lineEndsChanged: boolean;
 }
 
-export async function send(session: OriginSession, { meta }: Flight, raw: RawMessage): Promise<Sent> {
+/** @param source is left open */
+export async function send(session: OriginSession, { meta }: Flight, source: Source): Promise<Sent> {
   const { from, to, body, smtputf8 } = meta.envelope;
   const trace = traceHeaders({ ...meta.receipt, to: [to] });
-  const writer = await session.begin({ from, size: trace.length + raw.size, body, smtputf8 }, to);
-  if (!isWriter(writer)) {
-    await raw.body.cancel();
-    return { outcome: writer, lineEndsChanged: false };
-  }
-  const outcome = await write(writer, trace, raw.body);
+  const writer = await session.begin({ from, size: trace.length + source.size, body, smtputf8 }, to);
+  if (!isWriter(writer)) return { outcome: writer, lineEndsChanged: false };
+  const outcome = await write(writer, trace, source);
   return { outcome, lineEndsChanged: writer.lineEndsChanged };
 }
 
-async function write(
-  writer: MessageWriter,
-  trace: Uint8Array,
-  body: ReadableStream<Uint8Array>,
-): Promise<Outcome | Broken> {
-  const reader = body.getReader();
+async function write(writer: MessageWriter, trace: Uint8Array, source: Source): Promise<Outcome | Broken> {
   let early = await writer.write(trace);
   while (!early) {
-    let chunk: ReadableStreamReadResult<Uint8Array>;
+    let chunk: Uint8Array | null;
     try {
-      chunk = await within(reader.read(), STORE_TIMEOUT, "R2 read");
+      chunk = await source.next();
     } catch (error) {
       writer.abort();
       return { kind: "broken", error };
     }
-    if (chunk.done) return writer.finish(FINAL_TIMEOUT_BACKGROUND);
-    early = await writer.write(chunk.value);
+    if (!chunk) return writer.finish(FINAL_TIMEOUT_BACKGROUND);
+    early = await writer.write(chunk);
   }
-  await reader.cancel();
   return early;
 }

@@ -50,15 +50,21 @@ export class Settlement {
     this.#refused = [];
     try {
       for (const [shard, ids] of byShard(delivered)) await this.#ports.removeDelivered(shard, ids);
-      for (const { flight, reply } of refused) {
-        for (const [shard, ids] of byShard([flight])) await this.#ports.markRefused(shard, ids, reply);
-        // So that a person may have it sent again.
-        this.#ports.flights.forget([flight.key]);
+      for (const [reply, flights] of byReply(refused)) {
+        for (const [shard, ids] of byShard(flights)) await this.#ports.markRefused(shard, ids, reply);
+        // So that a person may have them sent again.
+        this.#ports.flights.forget(flights.map((flight) => flight.key));
       }
     } catch (error) {
       this.#failure = error;
     }
   }
+}
+
+function byReply(refused: readonly Refusal[]): Map<string, Flight[]> {
+  const map = new Map<string, Flight[]>();
+  for (const { flight, reply } of refused) map.set(reply, [...(map.get(reply) ?? []), flight]);
+  return map;
 }
 
 /** Batches of at most BACKLOG_PAGE placements. */

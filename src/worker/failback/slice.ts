@@ -1,12 +1,13 @@
 /** A slice of a failback run: everything that waits, oldest first, over a few connections, until something ends it. */
-import { MAX_DEFERRALS_IN_A_ROW } from "../../core/limits.ts";
+import { FLIGHT_LEASE, MAX_DEFERRALS_IN_A_ROW, MAX_SLICE_MESSAGES } from "../../core/limits.ts";
 import { describeOutcome, type Outcome, type Refused, type Unavailable } from "../../core/outcome.ts";
 import { nextDelay } from "../../core/retry.ts";
 import { isOpen, type OriginSession } from "../deliver/session.ts";
 import { BacklogFeed } from "./feed.ts";
-import type { FailbackPorts, Flight, RawMessage } from "./ports.ts";
+import { Octets, type Source } from "./octets.ts";
+import type { FailbackPorts, Flight } from "./ports.ts";
 import { answeredBadly, answeredWell, fullAt, type Ramp, startRamp } from "./ramp.ts";
-import { type Broken, send } from "./send.ts";
+import { type Broken, type Sent, send } from "./send.ts";
 import { Settlement } from "./settle.ts";
 
 /**
@@ -31,6 +32,7 @@ export interface SliceResult {
 }
 
 export interface SliceOptions {
+  /** That are tried, at most. */
   readonly messages: number;
   readonly connections: number;
   /** Milliseconds after which no further message is begun. */
@@ -49,12 +51,16 @@ class Slice {
   readonly #options: SliceOptions;
   readonly #feed: BacklogFeed;
   readonly #settlement: Settlement;
+  readonly #stored: Octets;
   readonly #lanes = new Map<number, Promise<void>>();
   /** Recipients of the deferrals since the last good answer. */
   readonly #inARow = new Set<string>();
   #ramp: Ramp;
   #began = 0;
+  /** Messages under way or tried. */
   #begun = 0;
+  /** Messages whose turn came, but whose octets are missing or that a person took away. */
+  #passed = 0;
   #open = 0;
   #end: SliceEnd | null = null;
   #why = "";
@@ -65,6 +71,7 @@ class Slice {
     this.#ports = ports;
     this.#options = options;
     this.#settlement = new Settlement(ports);
+    this.#stored = new Octets((key) => ports.raw(key));
     this.#feed = new BacklogFeed(ports, (flight) => this.#wanted(flight));
     this.#ramp = startRamp(options.connections);
   }
@@ -95,7 +102,7 @@ class Slice {
       case "withdrawn":
         return known.dueAt < flight.readAt;
       case "sending":
-        return false;
+        return known.at < this.#ports.clock() - FLIGHT_LEASE;
       case undefined:
         return true;
     }
@@ -112,7 +119,8 @@ class Slice {
 
   #goesOn(slot: number): boolean {
     if (!this.#end && !this.#ports.mayGoOn()) this.#stop("stopped", "the mode changed");
-    if (this.#end || slot >= this.#ramp.allowed || this.#begun >= this.#options.messages) return false;
+    if (this.#end || slot >= this.#ramp.allowed) return false;
+    if (this.#begun >= this.#options.messages || this.#passed >= MAX_SLICE_MESSAGES) return false;
     return this.#ports.clock() - this.#began < this.#options.time;
   }
 
@@ -135,7 +143,6 @@ class Slice {
         if (!session || !this.#goesOn(slot)) break;
         const flight = await this.#feed.take();
         if (!flight) break;
-        this.#begun++;
         await this.#carry(flight, slot, session);
         await this.#settlement.step();
         if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
@@ -174,14 +181,15 @@ class Slice {
 
   async #carry(flight: Flight, slot: number, session: OriginSession): Promise<void> {
     const { flights, clock } = this.#ports;
+    this.#begun++;
     const began = clock();
     const attempts = flights.claim(flight.key, slot, began, flight.readAt, this.#options.early);
-    if (attempts === null) return; // withdrawn meanwhile
-    const raw = await this.#octets(flight, attempts);
-    if (!raw) return;
-    const { outcome, lineEndsChanged } = await send(session, flight, raw);
-    if (lineEndsChanged) this.#tell(flight, "line_ends_changed", {});
+    if (attempts === null) return this.#pass(); // withdrawn meanwhile
+    const source = await this.#octets(flight, attempts);
+    if (!source) return this.#pass();
+    const { outcome, lineEndsChanged } = await this.#send(session, flight, source);
     if (outcome.kind === "broken") return this.#broken(flight, attempts, outcome);
+    if (lineEndsChanged && outcome.kind !== "unavailable") this.#tell(flight, "line_ends_changed", {});
     this.#last = outcome;
     // A message that was deferred before says nothing new about the origin when it is deferred again.
     if (attempts === 0 || outcome.kind !== "unavailable" || endsRun(outcome)) {
@@ -200,11 +208,25 @@ class Slice {
     }
   }
 
-  /** @returns null where they cannot be had: then the message waits on */
-  async #octets(flight: Flight, attempts: number): Promise<RawMessage | null> {
+  /** Another one takes its place. */
+  #pass(): void {
+    this.#begun--;
+    this.#passed++;
+  }
+
+  async #send(session: OriginSession, flight: Flight, source: Source): Promise<Sent> {
     try {
-      const raw = await this.#ports.raw(flight.object);
-      if (raw) return raw;
+      return await send(session, flight, source);
+    } finally {
+      source.close();
+    }
+  }
+
+  /** @returns null where they cannot be had: then the message waits on */
+  async #octets(flight: Flight, attempts: number): Promise<Source | null> {
+    try {
+      const source = await this.#stored.open(flight.object);
+      if (source) return source;
     } catch (error) {
       this.#broken(flight, attempts, { kind: "broken", error });
       return null;
