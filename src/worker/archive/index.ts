@@ -130,9 +130,10 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
 }
 
 function insertText(db: D1Database, entry: IndexEntry): D1PreparedStatement {
-  const { account, mid, once, domain, direction, extracted } = entry;
+  const { account, mid, once, domain, direction, extracted, envelope } = entry;
   const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
-  const head = [extracted.subject, ...people, ...extracted.attachments.map(({ name }) => name)].join("\n");
+  // The envelope's recipient need not be in the header: a blind copy, a list.
+  const head = [extracted.subject, ...people, envelope.to, ...extracted.attachments.map(({ name }) => name)].join("\n");
   return db
     .prepare(
       `INSERT INTO fts (rowid, scope, head, body)

@@ -5,6 +5,7 @@ import { within } from "../store/deadline.ts";
 import { MESSAGE_COLUMNS, type MessageRow, messageRow, type StoredRow } from "../store/messages.ts";
 import { type Shard, shards } from "../store/shard.ts";
 import { accountToken, domainToken } from "./scope.ts";
+import { meets, quote, terms } from "./terms.ts";
 
 export type SearchScope =
   | { readonly kind: "account"; readonly account: number; readonly shard: number }
@@ -31,8 +32,12 @@ export interface ArchiveItem extends Omit<MessageRow, "id"> {
 /** Where each shard goes on: below this row. */
 type Position = ReadonlyMap<number, number>;
 
+/** Rows whose columns are looked at for one page, of each shard: what the full text cannot tell is told there. */
+const MAX_LOOKED_AT = 2_000;
+const FIRST_BATCH = 50;
+
 /**
- * Newest first.
+ * Newest first. A page may be short, even empty, and have a next one: then this many rows were looked at without a match.
  * @param cursor `next` of the page before
  * @returns null where the cursor is none of ours
  */
@@ -45,92 +50,114 @@ export async function searchArchive(
 ): Promise<{ readonly items: readonly ArchiveItem[]; readonly next: string | null } | null> {
   const position = cursor === null ? new Map<number, number>() : readCursor(cursor);
   if (!position) return null;
+  const match = matchOf(scope, filter);
+  if (match === null) return { items: [], next: null };
   const wanted = shards(env).filter(({ number }) => scope.kind === "domain" || number === scope.shard);
-  const pages = await Promise.all(wanted.map((shard) => searchShard(shard, scope, filter, position, limit + 1)));
-  const merged = pages.flat().sort((a, b) => b.at - a.at || b.row - a.row);
-  const page = merged.slice(0, limit);
-  const next = new Map(position);
-  for (const { shard, row } of page) next.set(shard, Math.min(row, next.get(shard) ?? row));
-  return {
-    items: page.map(({ item }) => item),
-    next: merged.length > limit ? writeCursor(next) : null,
-  };
+  const found = await Promise.all(wanted.map((shard) => searchShard(shard, match, filter, position, limit + 1)));
+  const { page, next } = merge(found, position, limit);
+  return { items: page, next: next && writeCursor(next) };
 }
 
-interface Hit {
-  readonly item: ArchiveItem;
+interface Found {
   readonly shard: number;
-  readonly row: number;
-  readonly at: number;
+  /** In the order of their rows, newest first. */
+  readonly rows: readonly MessageRow[];
+  /** The row below which nothing was looked at yet; null when that was all. */
+  readonly stoppedAt: number | null;
+}
+
+/**
+ * Each shard's rows keep their order, so that "below this row" says all of where a shard goes on; among the shards' first
+ * ones the newest goes next.
+ */
+function merge(found: readonly Found[], from: Position, limit: number) {
+  const next = new Map(from);
+  const page: ArchiveItem[] = [];
+  const taken = new Map<number, number>();
+  const head = ({ shard, rows }: Found) => rows[taken.get(shard) ?? 0];
+  while (page.length < limit) {
+    let best: { shard: number; row: MessageRow } | null = null;
+    for (const each of found) {
+      const row = head(each);
+      if (row && (best === null || row.at > best.row.at)) best = { shard: each.shard, row };
+    }
+    if (!best) break;
+    const { shard, row } = best;
+    page.push({ ...row, id: `${shard}-${row.id}` });
+    taken.set(shard, (taken.get(shard) ?? 0) + 1);
+    next.set(shard, row.id);
+  }
+  let more = false;
+  for (const each of found) {
+    if (head(each)) more = true;
+    else if (each.stoppedAt !== null) {
+      more = true;
+      next.set(each.shard, each.stoppedAt);
+    }
+  }
+  return { page, next: more ? next : null };
 }
 
 async function searchShard(
   { number, db }: Shard,
-  scope: SearchScope,
+  match: string,
   filter: SearchFilter,
   position: Position,
   limit: number,
-): Promise<Hit[]> {
+): Promise<Found> {
+  const narrowed = [filter.from, filter.to, filter.subject].some((text) => (text ?? "").trim() !== "");
+  const rows: MessageRow[] = [];
+  let below = position.get(number) ?? Number.MAX_SAFE_INTEGER;
+  let batch = narrowed ? Math.max(limit, FIRST_BATCH) : limit;
+  for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; batch *= 2) {
+    const asked = Math.min(batch, Math.max(limit, MAX_LOOKED_AT - lookedAt));
+    const read = await readRows(db, match, filter, below, asked);
+    rows.push(...read.filter((row) => meets(row, filter)));
+    if (rows.length >= limit || read.length < asked)
+      return { shard: number, rows: rows.slice(0, limit), stoppedAt: null };
+    lookedAt += read.length;
+    below = read.at(-1)?.id ?? below;
+  }
+  return { shard: number, rows, stoppedAt: below };
+}
+
+async function readRows(
+  db: D1Database,
+  match: string,
+  { since, until }: SearchFilter,
+  below: number,
+  limit: number,
+): Promise<MessageRow[]> {
   const { results } = await within(
     db
       .prepare(
         `SELECT ${MESSAGE_COLUMNS} FROM fts JOIN message m ON m.id = fts.rowid JOIN account a ON a.id = m.account
-         WHERE fts MATCH ?1 AND fts.rowid < ?2 AND m.at >= ?3 AND m.at < ?4
-           AND m.sender LIKE ?5 ESCAPE '\\' AND m.subject LIKE ?6 ESCAPE '\\'
-           AND (?7 = '%%' OR m.meta ->> '$.envelope.to' LIKE ?7 ESCAPE '\\' OR m.meta -> '$.to' LIKE ?7 ESCAPE '\\'
-                OR m.meta -> '$.cc' LIKE ?7 ESCAPE '\\')
-         ORDER BY fts.rowid DESC LIMIT ?8`,
+         WHERE fts MATCH ?1 AND fts.rowid < ?2 AND m.at >= ?3 AND m.at < ?4 ORDER BY fts.rowid DESC LIMIT ?5`,
       )
-      .bind(
-        matchOf(scope, filter),
-        position.get(number) ?? Number.MAX_SAFE_INTEGER,
-        filter.since ?? 0,
-        filter.until ?? Number.MAX_SAFE_INTEGER,
-        like(filter.from),
-        like(filter.subject),
-        like(filter.to),
-        limit,
-      )
+      .bind(match, below, since ?? 0, until ?? Number.MAX_SAFE_INTEGER, limit)
       .all<StoredRow>(),
     INDEX_TIMEOUT,
     "D1 search",
   );
-  return results.map((row) => ({
-    item: { ...messageRow(row), id: `${number}-${row.id}` },
-    shard: number,
-    row: row.id,
-    at: row.at,
-  }));
+  return results.map(messageRow);
 }
 
-/** FTS5's own language, every word of a person's quoted: nothing that they type is syntax. */
-function matchOf(scope: SearchScope, { q, from, subject, direction }: SearchFilter): string {
+/** FTS5's own language, every word of a person's quoted: nothing that they type is syntax. Null: nothing can match. */
+function matchOf(scope: SearchScope, { q, from, to, subject, direction }: SearchFilter): string | null {
   const whose = scope.kind === "account" ? accountToken(scope.account) : domainToken(scope.domainId);
   const parts = [`scope : ${quote(whose)}`];
   if (direction) parts.push(`scope : ${quote(direction)}`);
   const wanted = terms(q);
+  // Punctuation alone is in no index.
+  if (wanted.length === 0 && (q ?? "").trim() !== "") return null;
   if (wanted.length > 0) parts.push(`{head body} : (${wanted.join(" AND ")})`);
-  // Narrows before the columns are looked at; the envelope's recipient need not be in the header, so `to` does not.
-  for (const text of [from, subject]) {
+  // Narrows before the columns are looked at.
+  for (const text of [from, to, subject]) {
     const words = terms(text);
     if (words.length > 0) parts.push(`head : (${words.join(" AND ")})`);
   }
   return parts.join(" AND ");
 }
-
-/** `one "two three" fo` to `"one"`, `"two three"`, `"fo" *`. */
-function terms(text: string | undefined): string[] {
-  const found = [...(text ?? "").matchAll(/"([^"]*)"|([^\s"]+)/g)];
-  return found.flatMap((match, index) => {
-    const word = match[1] ?? match[2] ?? "";
-    // A phrase without a letter or digit has no token and would match nothing.
-    if (!/[\p{L}\p{N}\p{Co}]/u.test(word)) return [];
-    return [index === found.length - 1 && match[1] === undefined ? `${quote(word)} *` : quote(word)];
-  });
-}
-
-const quote = (word: string): string => `"${word.replaceAll('"', '""').replaceAll("\0", " ")}"`;
-const like = (text: string | undefined): string => `%${(text ?? "").trim().replace(/[\\%_]/g, "\\$&")}%`;
 
 /** `0.1234_1.77` */
 function writeCursor(position: Position): string {

@@ -1,0 +1,157 @@
+import { applyD1Migrations, env } from "cloudflare:test";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type SearchFilter, type SearchScope, searchArchive } from "../../../src/worker/archive/search.ts";
+import { NOON, store } from "./entry.ts";
+
+// The directory's database serves as a second shard: their tables have different names.
+const two = { ...env, SHARD_1: env.DIRECTORY };
+const ANN: SearchScope = { kind: "account", account: 1, shard: 0 };
+const DOMAIN: SearchScope = { kind: "domain", domainId: 1 };
+const HOUR = 3600_000;
+
+beforeAll(async () => {
+  await applyD1Migrations(env.DIRECTORY, env.SHARD_MIGRATIONS, "shard_migrations");
+  await store({ account: 1, at: NOON, to: "sales@example.org" }, [
+    "From: =?utf-8?q?J=C3=BCrgen_M=C3=BCller?= <jm@example.net>",
+    "To: Everyone <list@example.net>",
+    "Subject: =?utf-8?q?=C3=9Cbung_am_Montag?=",
+    "",
+    "The annual budget is attached.",
+  ]);
+  await store({ account: 1, at: NOON + HOUR, direction: "out", from: "ann@example.org", to: "zoe@example.net" }, [
+    "From: Ann <ann@example.org>",
+    "To: Zoe <zoe@example.net>",
+    "Subject: Offer for J\u00fcrgen",
+    "",
+    "budget of the annual kind",
+  ]);
+  await store({ account: 2, at: NOON + 2 * HOUR, to: "bob@example.org" }, ["Subject: To Bob", "", "annual budget"]);
+  await store({ account: 9, domain: 2, at: NOON + 3 * HOUR }, ["Subject: Another domain", "", "annual budget"]);
+});
+
+const subjects = async (filter: SearchFilter, scope: SearchScope = ANN): Promise<string[]> => {
+  const found = await searchArchive(env, scope, filter, null, 50);
+  return found?.items.map(({ subject }) => subject) ?? ["no such cursor"];
+};
+const TO_ALL = "\u00dcbung am Montag";
+const OFFER = "Offer for J\u00fcrgen";
+
+describe("a search", () => {
+  it("finds a mailbox's own mail, newest first, and a domain's with all its mailboxes", async () => {
+    expect(await subjects({})).toEqual([OFFER, TO_ALL]);
+    expect(await subjects({ q: "annual" }, DOMAIN)).toEqual(["To Bob", OFFER, TO_ALL]);
+  });
+
+  it.each<[SearchFilter, string[]]>([
+    [{ q: "budget annual" }, [OFFER, TO_ALL]],
+    [{ q: '"annual budget"' }, [TO_ALL]],
+    [{ q: "annual bud" }, [OFFER, TO_ALL]],
+    [{ q: "bud annual" }, []],
+    [{ q: '"bud"' }, []],
+    [{ q: "uebung" }, []],
+    [{ q: "ubung MONTAG" }, [TO_ALL]],
+    [{ q: "annual OR nothing" }, []],
+    [{ q: "???" }, []],
+    [{ q: '"' }, []],
+    [{ q: "  " }, [OFFER, TO_ALL]],
+    [{ q: "scope:d2" }, []],
+    [{ from: "jurgen" }, [TO_ALL]],
+    [{ from: "M\u00dcLLER J\u00fcrgen" }, [TO_ALL]],
+    [{ from: "jm@example.net" }, [TO_ALL]],
+    [{ subject: "\u00fcbung" }, [TO_ALL]],
+    [{ subject: "zoe" }, []],
+    [{ to: "everyone" }, [TO_ALL]],
+    [{ to: "sales@example.org" }, [TO_ALL]],
+    [{ to: "ann@example.org" }, []],
+    [{ from: "%" }, []],
+    [{ direction: "out" }, [OFFER]],
+    [{ direction: "in", q: "annual" }, [TO_ALL]],
+    [{ since: NOON + 1 }, [OFFER]],
+    [{ until: NOON + HOUR }, [TO_ALL]],
+    [{ since: NOON, until: NOON }, []],
+  ])("for %j finds %j", async (filter, expected) => {
+    expect(await subjects(filter)).toEqual(expected);
+  });
+});
+
+describe("the pages of a search", () => {
+  const MANY: SearchScope = { kind: "domain", domainId: 3 };
+
+  const walk = async (scope: SearchScope, filter: SearchFilter, limit: number): Promise<string[]> => {
+    const seen: string[] = [];
+    let cursor: string | null = null;
+    for (let page = 0; page < 100; page++) {
+      const found = await searchArchive(two, scope, filter, cursor, limit);
+      expect(found?.items.length).toBeLessThanOrEqual(limit);
+      seen.push(...(found?.items.map(({ subject }) => subject) ?? []));
+      cursor = found?.next ?? null;
+      if (cursor === null) return seen;
+    }
+    throw new Error("the pages do not end");
+  };
+
+  beforeAll(async () => {
+    for (let n = 0; n < 24; n++) {
+      const db = n % 3 === 0 ? env.DIRECTORY : env.SHARD_0;
+      const account = n % 3 === 0 ? 31 : 30;
+      const at = NOON + n * 1000;
+      await store({ account, domain: 3, db, at }, [`Subject: ${n % 2 ? "odd" : "even"} ${n}`, "", "of many"]);
+    }
+  });
+
+  it.each([1, 2, 5, 23, 24, 50])(
+    "of %i each are together all mail of both shards, once and newest first",
+    async (limit) => {
+      const all = Array.from({ length: 24 }, (_, n) => `${n % 2 ? "odd" : "even"} ${n}`).reverse();
+      expect(await walk(MANY, {}, limit)).toEqual(all);
+      expect(await walk(MANY, { subject: "odd" }, limit)).toEqual(all.filter((subject) => subject.startsWith("odd")));
+    },
+  );
+
+  it("leave nothing out where mail was indexed later than it came", async () => {
+    for (const [subject, at] of [
+      ["late", 5],
+      ["later", 1],
+      ["latest", 9],
+      ["last", 3],
+    ] as const) {
+      await store({ account: 40, domain: 4, at: NOON + at }, [`Subject: ${subject}`, "", "x"]);
+    }
+    const scope: SearchScope = { kind: "account", account: 40, shard: 0 };
+    for (const limit of [1, 2, 3])
+      expect((await walk(scope, {}, limit)).sort()).toEqual(["last", "late", "later", "latest"]);
+  });
+
+  it("go on where so many rows were looked at without a match, until the one is found", async () => {
+    const meta = JSON.stringify({ to: [], cc: [], envelope: { to: "x@example.org" } });
+    const row =
+      "INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)";
+    // Made in the database: bound one by one they would take long.
+    const numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+    await env.SHARD_0.batch([
+      env.SHARD_0.prepare("INSERT INTO account (id, domain) VALUES (50, 5)"),
+      env.SHARD_0.prepare(
+        `${row} ${numbers} SELECT 50, 'm' || i, 'o', i, 'in', ?3, 1, 'archive/x', iif(i = 1, 'Rare', 'Common'), 's', '', ?2 FROM n`,
+      ).bind(5000, meta, NOON),
+      env.SHARD_0.prepare(
+        "INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a50 d5 in', 'rare common', '' FROM message WHERE account = 50",
+      ),
+    ]);
+    const scope: SearchScope = { kind: "account", account: 50, shard: 0 };
+    const first = await searchArchive(env, scope, { from: "rare" }, null, 10);
+    expect(first?.items).toEqual([]);
+    expect(first?.next).not.toBeNull();
+    let cursor = first?.next ?? null;
+    const found: string[] = [];
+    while (cursor !== null) {
+      const page = await searchArchive(env, scope, { from: "rare" }, cursor, 10);
+      found.push(...(page?.items.map(({ sender }) => sender) ?? []));
+      cursor = page?.next ?? null;
+    }
+    expect(found).toEqual(["Rare"]);
+  });
+
+  it.each(["x", "0", "0.1_", "0.-1", "99999.1"])("have no cursor %s", async (cursor) => {
+    expect(await searchArchive(env, ANN, {}, cursor, 10)).toBeNull();
+  });
+});
