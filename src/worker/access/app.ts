@@ -1,4 +1,4 @@
-/** All that the world may call over HTTP. */
+/** All that people and scripts may call over HTTP; gateways have routes of their own (gateway/routes.ts). */
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
@@ -7,15 +7,12 @@ import { DeadlineError, within } from "../store/deadline.ts";
 import { type Api, newApi } from "./api/api.ts";
 import { createApi, problemOfException } from "./api/index.ts";
 import type { AppContext } from "./context.ts";
-import { gatewayRoutes } from "./gateway/routes.ts";
 import { authenticate } from "./guards.ts";
 import { notFound, type Problem, problemResponse, unavailable } from "./problem.ts";
 import { createPages, pageProblem } from "./web/index.ts";
 
 export function createApp(): Api {
   const app = newApi();
-  // First, so that nothing below touches a WebSocket's answer: gateways have a signature of their own.
-  app.all("/gateway/*", (c) => gatewayRoutes.fetch(c.req.raw, c.env, c.executionCtx));
   app.use(async (c, next) => {
     await next();
     c.header("x-content-type-options", "nosniff");

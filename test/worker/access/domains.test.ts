@@ -110,17 +110,27 @@ describe("a domain", () => {
     expect([status, body.detail]).toEqual([415, "Say what the body is: Content-Type: application/json."]);
   });
 
-  it("does not hand its stored password to another server", async () => {
+  it("does not hand its stored password to another server, nor in clear", async () => {
     const path = "/api/domains/kept.example.org";
     const origin = { ...ORIGIN_SETTINGS, username: "u", password: "p" };
-    await asOperator("PUT", path, { continuity: true, origin });
-    expect((await asOperator("PUT", path, { origin: { transport: "smtp" } })).body.origin).toMatchObject({
-      passwordSet: true,
-    });
-    expect(await detail(path, { origin: { host: "elsewhere.example.net" } })).toEqual([
+    const missing = [
       422,
       "origin.password: is missing: it must be given with the username, and again when the server changes",
-    ]);
+    ];
+    await asOperator("PUT", path, { continuity: true, origin });
+    const moved = await asOperator("PUT", path, { origin: { port: 587, tls: "starttls" } });
+    expect(moved.body.origin).toMatchObject({ port: 587, tls: "starttls", username: "u", passwordSet: true });
+    expect(await detail(path, { origin: { tls: "none" } })).toEqual(missing);
+    expect(await detail(path, { origin: { username: "v" } })).toEqual(missing);
+    expect(await detail(path, { origin: { host: "elsewhere.example.net", username: "u" } })).toEqual(missing);
+    const elsewhere = await asOperator("PUT", path, { origin: { host: "elsewhere.example.net" } });
+    expect(elsewhere.body.origin).toEqual({
+      transport: "smtp",
+      host: "elsewhere.example.net",
+      port: 465,
+      tls: "implicit",
+      passwordSet: false,
+    });
   });
 });
 

@@ -18,20 +18,24 @@ export interface OriginChange {
 
 const IMPLICIT_TLS_PORT = 465;
 
-/** @param operator operators may name private hosts and send a password in clear */
+/**
+ * What is absent stays as it was; of another host nothing is known, so there it is the default.
+ * @param operator operators may name private hosts and send a password in clear
+ */
 export async function changeOrigin(
   env: { readonly MASTER_KEYS: string },
-  current: Route | null,
+  stored: Route | null,
   change: OriginChange,
   operator: boolean,
 ): Promise<Result<Route, Problem>> {
-  const given = change.host ?? current?.host;
+  const given = change.host ?? stored?.host;
   if (given === undefined) return err(invalid("origin.host", "is missing: name the host of the mail server"));
   const { host, kind } = classifyHost(given);
   if (kind === "invalid") return err(invalid("origin.host", "is not a host name or IP address"));
   if (kind === "private" && !operator) {
     return err(invalid("origin.host", "is a loopback or private address, which only an operator may set"));
   }
+  const current = stored?.host === host ? stored : null;
   const port = change.port ?? current?.port ?? IMPLICIT_TLS_PORT;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     return err(invalid("origin.port", "must be a whole number from 1 to 65535"));
@@ -52,21 +56,17 @@ export async function changeOrigin(
     const { encrypted, keyId } = await sealSecret(env, change.password);
     return ok({ ...route, username, passwordEncrypted: encrypted, keyId });
   }
-  // A stored password goes to the very server that it was given for, or whoever may change the host could read it.
-  const same =
-    current?.passwordEncrypted &&
-    current.keyId &&
-    change.password === undefined &&
-    current.host === host &&
-    current.port === port &&
-    current.tls === tls &&
-    current.username === username;
-  if (!same) {
+  // A stored password goes to the very host that it was given for, and never in clear where it was not before: or whoever
+  // may change the route could read it.
+  const { passwordEncrypted, keyId } = current ?? {};
+  const kept =
+    change.password === undefined && current?.username === username && (tls !== "none" || current.tls === tls);
+  if (!kept || passwordEncrypted === undefined || keyId === undefined) {
     return err(
       invalid("origin.password", "is missing: it must be given with the username, and again when the server changes"),
     );
   }
-  return ok({ ...route, username, passwordEncrypted: current.passwordEncrypted, keyId: current.keyId });
+  return ok({ ...route, username, passwordEncrypted, keyId });
 }
 
 const defaultTls = (port: number): Route["tls"] => (port === IMPLICIT_TLS_PORT ? "implicit" : "starttls");
