@@ -4,46 +4,64 @@ import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "s
 import {
   GATEWAY_MEMORY_BYTES,
   MAX_MESSAGE_BYTES,
-  MX_BARE_LINE_PAUSE,
+  MAX_RECIPIENTS,
+  MX_CLOSE_TIMEOUT,
   MX_COMMAND_BYTES,
   MX_CONNECTIONS,
   MX_CONNECTIONS_PER_ADDRESS,
   MX_IDLE_TIMEOUT,
-  MX_MESSAGE_TIMEOUT,
 } from "../core/limits.ts";
 import type { Reply } from "../core/outcome.ts";
-import { BareLines } from "../core/protocol/smtp/bare-lines.ts";
 import type { Configuration } from "./configuration.ts";
+import { MemoryBudget } from "./memory.ts";
+import { type DataTimes, readData } from "./mx-data.ts";
 import { type Connection, ExactReplies } from "./replies.ts";
 import { WorkerTransaction, WorkerUnavailableError } from "./transaction.ts";
 
 export interface MxPort {
   readonly host: string;
   readonly port: number;
-  /** No new connections; those there are may end, at most 10 s. */
+  /** No new connections; idle ones are told 421, messages under way may end, at most MX_CLOSE_TIMEOUT. */
   close(): Promise<void>;
+}
+
+/** Caps that tests try with less patience and memory than an operator has. */
+export interface MxLimits {
+  readonly memoryBytes: number;
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly data?: DataTimes;
 }
 
 interface Open {
   readonly transaction: WorkerTransaction;
   /** smtp-server makes a new one for each transaction: with it a RSET is noticed. */
   readonly envelope: object;
+  accepted: number;
 }
 
 type Done = (error?: Error | null, message?: string) => void;
 
 const reply = (code: number, enhanced: string, text: string): Reply => ({ code, enhanced, text });
-const bareLines = reply(550, "5.5.2", "Bare CR or LF in the message: lines end with CRLF (RFC 5321 section 2.3.8)");
 const unavailable = reply(451, "4.3.0", "The service cannot take mail now, please try again later");
-const tooLarge = reply(552, "5.3.4", `Message too large, the limit is ${MAX_MESSAGE_BYTES} octets`);
-const full = reply(452, "4.3.1", "Too much mail at once, please try again later");
-const slow = reply(451, "4.4.2", "The message did not arrive in time");
+const tooMany = reply(452, "4.5.3", "Too many recipients, send the others in another transaction");
+/** RFC 6531 §3.5: an address beyond ASCII needs the SMTPUTF8 parameter. */
+const notAscii = reply(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8 (RFC 6531)");
+const OUTSIDE_ASCII = /[^\0-\x7f]/;
 
-export async function listenMx(configuration: Configuration): Promise<MxPort> {
+const LIMITS: MxLimits = {
+  memoryBytes: GATEWAY_MEMORY_BYTES,
+  connections: MX_CONNECTIONS,
+  connectionsPerAddress: MX_CONNECTIONS_PER_ADDRESS,
+};
+
+export async function listenMx(configuration: Configuration, limits: MxLimits = LIMITS): Promise<MxPort> {
   const { hostname, host, mxPort, tls } = configuration;
   const open = new WeakMap<SMTPServerSession, Open>();
   const addresses = new Map<string, number>();
-  let held = 0;
+  const counted = new WeakSet<SMTPServerSession>();
+  const gone = new WeakSet<SMTPServerSession>();
+  const budget = new MemoryBudget(limits.memoryBytes);
 
   class Server extends SMTPServer {
     override connect(...connection: Parameters<SMTPServer["connect"]>): void {
@@ -59,23 +77,29 @@ export async function listenMx(configuration: Configuration): Promise<MxPort> {
     size: MAX_MESSAGE_BYTES,
     authOptional: true,
     disabledCommands: tls ? ["AUTH"] : ["AUTH", "STARTTLS"],
+    hideENHANCEDSTATUSCODES: false,
     hideDSN: true,
     hideREQUIRETLS: true,
     disableReverseLookup: true,
     logger: false,
-    maxClients: MX_CONNECTIONS,
+    maxClients: limits.connections,
     maxCommandLength: MX_COMMAND_BYTES,
     socketTimeout: MX_IDLE_TIMEOUT,
+    closeTimeout: MX_CLOSE_TIMEOUT,
     ...(tls ? { cert: tls.cert, key: tls.key } : {}),
 
     onConnect(session, done) {
       const count = addresses.get(session.remoteAddress) ?? 0;
-      if (count >= MX_CONNECTIONS_PER_ADDRESS) {
+      if (count >= limits.connectionsPerAddress) {
         return done(Object.assign(new Error("Too many connections from your address"), { responseCode: 421 }));
       }
       addresses.set(session.remoteAddress, count + 1);
       counted.add(session);
       done();
+    },
+    onMailFrom({ address }, session, done) {
+      if (OUTSIDE_ASCII.test(address) && !smtputf8(session)) replies.answer(done, notAscii);
+      else done();
     },
     onRcptTo(address, session, done) {
       void recipient(address.address, session, done);
@@ -84,38 +108,46 @@ export async function listenMx(configuration: Configuration): Promise<MxPort> {
       void message(stream, session, done);
     },
     onClose(session) {
-      open.get(session)?.transaction.abort();
+      gone.add(session);
+      leave(session);
       if (!counted.delete(session)) return;
       const count = (addresses.get(session.remoteAddress) ?? 1) - 1;
       if (count > 0) addresses.set(session.remoteAddress, count);
       else addresses.delete(session.remoteAddress);
     },
   });
-  const counted = new WeakSet<SMTPServerSession>();
-  const replies = new ExactReplies(server);
+  const replies: ExactReplies = new ExactReplies(server, (session) => leave(session as SMTPServerSession));
+
+  function leave(session: SMTPServerSession): void {
+    open.get(session)?.transaction.abort();
+    open.delete(session);
+  }
 
   async function recipient(to: string, session: SMTPServerSession, done: Done): Promise<void> {
     try {
-      const transaction = await transactionOf(session);
-      const answer = await transaction.recipient(to);
-      if (answer.code < 300) done();
-      else replies.answer(done, answer);
+      if (OUTSIDE_ASCII.test(to) && !smtputf8(session)) return replies.answer(done, notAscii);
+      const current = await transactionOf(session);
+      if (current.accepted >= MAX_RECIPIENTS) return replies.answer(done, tooMany);
+      const answer = await current.transaction.recipient(to);
+      if (answer.code >= 300) return replies.answer(done, answer);
+      current.accepted++;
+      done();
     } catch (error) {
       replies.answer(done, failed(error));
     }
   }
 
   /** That of the session's MAIL; the one before, left by RSET or a new MAIL, is given up. */
-  async function transactionOf(session: SMTPServerSession): Promise<WorkerTransaction> {
+  async function transactionOf(session: SMTPServerSession): Promise<Open> {
     const { envelope } = session;
     const known = open.get(session);
-    if (known?.envelope === envelope && known.transaction.usable) return known.transaction;
+    if (known?.envelope === envelope && known.transaction.usable) return known;
     known?.transaction.abort();
     // Recipients that were accepted before are the broken transaction's: a new one must not forget them.
     if (known?.envelope === envelope && envelope.rcptTo.length > 0) throw new WorkerUnavailableError("it broke off");
     const from = envelope.mailFrom;
-    const size = Number((from && from.args && (from.args as Record<string, unknown>).SIZE) || 0);
-    const { bodyType, smtpUtf8 } = envelope as { bodyType?: string; smtpUtf8?: boolean };
+    const size = Number((from !== false && from.args && from.args.SIZE) || 0);
+    const { bodyType } = envelope as { bodyType?: string };
     const transaction = await WorkerTransaction.open(
       configuration,
       {
@@ -126,82 +158,42 @@ export async function listenMx(configuration: Configuration): Promise<MxPort> {
       {
         from: from ? from.address : "",
         body: bodyType?.toLowerCase() === "8bitmime" ? "8BITMIME" : "7BIT",
-        smtputf8: smtpUtf8 === true,
+        smtputf8: smtputf8(session),
         ...(size > 0 ? { size } : {}),
       },
     );
-    open.set(session, { transaction, envelope });
-    return transaction;
+    // The sender may have gone away while the Worker was called.
+    if (gone.has(session)) {
+      transaction.abort();
+      throw new WorkerUnavailableError("the sender went away");
+    }
+    const opened = { transaction, envelope, accepted: 0 };
+    open.set(session, opened);
+    return opened;
   }
 
   async function message(stream: SMTPServerDataStream, session: SMTPServerSession, done: Done): Promise<void> {
     const { envelope } = session;
-    let taken = 0;
+    const giveUp = (answer: Reply) => {
+      const connection = replies.connectionOf(session);
+      connection?.send(answer.code, `${answer.enhanced} ${answer.text}`, false);
+      connection?.close();
+    };
+    const data = await readData(stream, budget, giveUp, limits.data);
+    if (data.kind === "given_up" || data.kind === "gone") return leave(session);
+    if (data.kind === "refused") return replies.answer(done, data.reply);
+    const known = open.get(session);
+    // From here on a sender that goes away changes nothing: the Worker has the last word.
+    open.delete(session);
     try {
-      const octets = await read(stream, session, (count) => {
-        if (held + count > GATEWAY_MEMORY_BYTES) return false;
-        held += count;
-        taken += count;
-        return true;
-      });
-      const known = open.get(session);
-      if (!Buffer.isBuffer(octets)) {
-        known?.transaction.abort();
-        return replies.answer(done, octets);
-      }
       if (known?.envelope !== envelope) throw new WorkerUnavailableError("there is no transaction");
-      replies.answer(done, await known.transaction.message(octets));
+      replies.answer(done, await known.transaction.message(data.message.size, data.message.frames()));
     } catch (error) {
+      known?.transaction.abort();
       replies.answer(done, failed(error));
     } finally {
-      held -= taken;
-      open.delete(session);
+      data.message.release();
     }
-  }
-
-  /** To the final dot. @returns the octets, or why they are not taken */
-  function read(
-    stream: SMTPServerDataStream,
-    session: SMTPServerSession,
-    hold: (count: number) => boolean,
-  ): Promise<Buffer | Reply> {
-    const parts: Buffer[] = [];
-    const bare = new BareLines();
-    let refusal: Reply | null = null;
-    let pause: NodeJS.Timeout | undefined;
-    // A sender that ends its lines with LF alone ends its message so too, and waits for ever.
-    const leave = (answer: Reply) => {
-      const connection = replies.connectionOf(session);
-      connection?.send(answer.code, `${answer.enhanced} ${answer.text}`, "");
-      connection?.close();
-      stream.destroy();
-    };
-    return new Promise((resolve, reject) => {
-      const whole = setTimeout(() => leave(slow), MX_MESSAGE_TIMEOUT);
-      stream.on("data", (part: Buffer) => {
-        clearTimeout(pause);
-        if (bare.look(part)) {
-          refusal = bareLines;
-          pause = setTimeout(() => leave(bareLines), MX_BARE_LINE_PAUSE);
-        } else if (stream.sizeExceeded) refusal = tooLarge;
-        else if (!hold(part.length)) refusal ??= full;
-        if (refusal) parts.length = 0;
-        else parts.push(part);
-      });
-      const end = () => {
-        clearTimeout(pause);
-        clearTimeout(whole);
-      };
-      stream.once("end", () => {
-        end();
-        if (bare.end()) refusal = bareLines;
-        resolve(refusal ?? Buffer.concat(parts));
-      });
-      stream.once("close", () => {
-        end();
-        reject(new WorkerUnavailableError("the sender went away in the middle of its message"));
-      });
-    });
   }
 
   server.on("error", (error) => console.error(`MX port: ${error.message}`));
@@ -213,8 +205,18 @@ export async function listenMx(configuration: Configuration): Promise<MxPort> {
   return {
     host: address,
     port,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const connection of server.connections as unknown as Iterable<Connection>) {
+          if (!connection._dataStream) connection.send(421, "4.3.2 Service is stopping", false);
+        }
+      }),
   };
+}
+
+function smtputf8(session: SMTPServerSession): boolean {
+  return (session.envelope as { smtpUtf8?: boolean }).smtpUtf8 === true;
 }
 
 function failed(error: unknown): Reply {

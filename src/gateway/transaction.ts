@@ -5,7 +5,6 @@ import type { Client } from "../core/envelope.ts";
 import {
   GATEWAY_CONNECT_TIMEOUT,
   GATEWAY_FINAL_TIMEOUT,
-  GATEWAY_FRAME_BYTES,
   GATEWAY_FRAME_TIMEOUT,
   GATEWAY_PING,
   GATEWAY_RECIPIENT_TIMEOUT,
@@ -83,18 +82,23 @@ export class WorkerTransaction {
     return this.#reply(GATEWAY_RECIPIENT_TIMEOUT);
   }
 
-  /** Hands the octets over, a window at a time. @throws WorkerUnavailableError: it is not known then whether they were taken */
-  async message(octets: Uint8Array): Promise<Reply> {
-    this.#send({ op: "data", size: octets.length });
+  /**
+   * Hands the octets over, a window at a time.
+   * @param frames GATEWAY_FRAME_BYTES at most each
+   * @throws WorkerUnavailableError: it is not known then whether they were taken
+   */
+  async message(size: number, frames: readonly Uint8Array[]): Promise<Reply> {
+    this.#send({ op: "data", size });
     let sent = 0;
     let acknowledged = 0;
-    for (let at = 0; at < octets.length; at += GATEWAY_FRAME_BYTES) {
+    for (const octets of frames) {
       while (sent - acknowledged >= GATEWAY_WINDOW) {
         const frame = await this.#next(GATEWAY_FRAME_TIMEOUT);
         if ("reply" in frame) return this.#end(frame.reply);
         acknowledged = frame.ack;
       }
-      this.#socket.send(octets.subarray(at, at + GATEWAY_FRAME_BYTES), { binary: true });
+      if (this.#failure) throw this.#failure;
+      this.#socket.send(octets, { binary: true });
       sent++;
     }
     return this.#end(await this.#reply(GATEWAY_FINAL_TIMEOUT));
