@@ -49,6 +49,9 @@ const tooMany = reply(452, "4.5.3", "Too many recipients, send the others in ano
 const notAscii = reply(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8 (RFC 6531)");
 const OUTSIDE_ASCII = /[^\0-\x7f]/;
 
+/** Strangers have no login here, and must not say where they come from; the others are smtp-server's jokes. */
+const DISABLED = ["AUTH", "XCLIENT", "XFORWARD", "WIZ", "SHELL", "KILL"];
+
 const LIMITS: MxLimits = {
   memoryBytes: GATEWAY_MEMORY_BYTES,
   connections: MX_CONNECTIONS,
@@ -76,7 +79,7 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
     banner: "Holdfast",
     size: MAX_MESSAGE_BYTES,
     authOptional: true,
-    disabledCommands: tls ? ["AUTH"] : ["AUTH", "STARTTLS"],
+    disabledCommands: tls ? DISABLED : [...DISABLED, "STARTTLS"],
     hideENHANCEDSTATUSCODES: false,
     hideDSN: true,
     hideREQUIRETLS: true,
