@@ -1,6 +1,7 @@
 /** A message of the archive, delivered again to the server that is active now, because a person asks for it. */
 import { ulid } from "ulidx";
-import { FINAL_TIMEOUT_REDELIVERY, STORE_TIMEOUT } from "../../core/limits.ts";
+import { parseAddress } from "../../core/address.ts";
+import { FINAL_TIMEOUT_REDELIVERY, INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
 import { traceHeaders } from "../../core/mime/trace.ts";
 import { describeOutcome, formatReply, type Outcome } from "../../core/outcome.ts";
 import { planFor } from "../decide/plan.ts";
@@ -10,12 +11,13 @@ import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { openSecret } from "../identity/secret.ts";
 import { within } from "../store/deadline.ts";
-import { findMessage, type MessageRow } from "../store/messages.ts";
+import { findCopy, findMessage, type MessageRow } from "../store/messages.ts";
 import { placeInInbox } from "../store/placements.ts";
 import { shardDb } from "../store/shard.ts";
 import { extract } from "./extract.ts";
 import { indexMessage } from "./index.ts";
 import { getRaw } from "./raw.ts";
+import { MissingOctetsError } from "./read.ts";
 
 export interface RedeliveryResult {
   readonly kind: "delivered" | "refused" | "unavailable" | "portal";
@@ -26,9 +28,30 @@ export interface RedeliveryResult {
 const failed = (detail: string): RedeliveryResult => ({ kind: "unavailable", detail });
 
 /**
+ * The octets come as they are read, each piece within its time.
+ * @throws MissingOctetsError; DeadlineError where R2 does not answer
+ */
+async function* octetsOf(env: Env, key: string): AsyncGenerator<Uint8Array> {
+  const raw = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
+  if (!raw) throw new MissingOctetsError(key);
+  const reader = raw.body.getReader();
+  try {
+    for (;;) {
+      const piece = await within(reader.read(), STORE_TIMEOUT, "R2 read");
+      if (piece.done) return;
+      yield piece.value;
+    }
+  } finally {
+    // Rejects only where reading has failed before, which whoever reads has heard.
+    reader.cancel().catch(() => "heard by the read");
+  }
+}
+
+/**
  * An incoming message goes to the mailbox asked for, an outgoing one to its covered sender, never to its recipients. It is
  * no part of the backlog, and never taken for a repeat.
  * @param to absent: the recipient of the envelope, as it came
+ * @throws MissingOctetsError where R2 has not what the index has; DeadlineError where a store does not answer
  */
 export async function redeliver(
   env: Env,
@@ -40,7 +63,8 @@ export async function redeliver(
   if (!row) return failed("The message is not in the archive any more.");
   const { envelope } = row.meta;
   const recipient = row.direction === "out" ? envelope.from : (to ?? envelope.to);
-  const plan = await planFor(env, ctx, recipient);
+  const address = parseAddress(recipient);
+  const plan = address.ok ? await planFor(env, ctx, address.value.address) : "unknown_domain";
   if (plan === "unknown_domain") return failed(`There is no domain for ${recipient}.`);
   if (plan === "unavailable") return failed("The domain's settings cannot be read now; try again.");
   return plan.domain.continuity && plan.mode === "emergency"
@@ -49,12 +73,14 @@ export async function redeliver(
 }
 
 async function toPortal(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
-  const { holders } = plan.recipient;
-  if (holders.length === 0) return { kind: "refused", detail: `${recipient} is no mailbox with continuity.` };
+  const { holders, status } = plan.recipient;
+  if (status !== "covered" || holders.length === 0)
+    return { kind: "refused", detail: `${recipient} is no mailbox with continuity.` };
   for (const { account, shard } of holders) {
     const db = shardDb(env, shard);
-    if (account === row.account) await placeInInbox(db, account, row.id);
-    else await copyToAccount(env, db, row, account, recipient);
+    const own = account === row.account ? row.id : await findCopy(db, account, midOf(row), row.key);
+    if (own === null) await copyToAccount(env, db, row, { account, domain: plan.domain.id, to: recipient });
+    else await placeInInbox(db, account, own);
   }
   return {
     kind: "portal",
@@ -62,16 +88,22 @@ async function toPortal(env: Env, plan: Plan, row: MessageRow, recipient: string
   };
 }
 
+/** As the mail's way has it: without a Message-ID, the receipt stands in. */
+const midOf = ({ meta }: MessageRow): string => meta.messageId ?? meta.receipt.id;
+
 /** Another mailbox than it came for: a row of its own there, with the same octets. */
-async function copyToAccount(env: Env, db: D1Database, row: MessageRow, account: number, to: string): Promise<void> {
-  const { key, size, at, direction, domain, meta } = row;
-  const raw = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
-  if (!raw) throw new Error(`the octets of ${key} are not in the store`);
-  const extracted = await within(extract(raw.body, size), STORE_TIMEOUT, "reading a message");
-  const { messageId, receipt, envelope } = meta;
-  const once = `again ${ulid()}`;
-  const entry = { account, domain, direction, key, size, at, mid: messageId ?? receipt.id, once, extracted, receipt };
-  await indexMessage(db, [{ ...entry, envelope: { ...envelope, to } }], { portal: "again" });
+async function copyToAccount(
+  env: Env,
+  db: D1Database,
+  row: MessageRow,
+  { account, domain, to }: { readonly account: number; readonly domain: number; readonly to: string },
+): Promise<void> {
+  const { key, size, at, direction, meta } = row;
+  const extracted = await extract(octetsOf(env, key), size);
+  const { receipt, envelope } = meta;
+  const facts = { account, domain, direction, key, size, at, mid: midOf(row), once: `again ${ulid()}` };
+  const entry = { ...facts, extracted, receipt, envelope: { ...envelope, to } };
+  await within(indexMessage(db, [entry], { portal: "again" }), INDEX_TIMEOUT, "D1 batch of a redelivery");
 }
 
 async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
@@ -91,8 +123,6 @@ async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): P
   const { route } = plan.domain;
   const path = { kind: "unavailable", where: "path", phase: "connect", reason: "unsupported" } as const;
   if (!route) return { ...path, detail: "the domain has no route to its own server" };
-  const raw = await within(getRaw(env.MAIL, row.key), STORE_TIMEOUT, "R2 get");
-  if (!raw) throw new Error(`the octets of ${row.key} are not in the store`);
   const { receipt, envelope } = row.meta;
   const trace = traceHeaders({ ...receipt, to: [recipient] });
   const unseal = (encrypted: string, keyId: string) => openSecret(env, encrypted, keyId);
@@ -104,7 +134,7 @@ async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): P
     const writer = await session.begin({ from, size: trace.length + row.size, body, smtputf8 }, recipient);
     if (!isWriter(writer)) return writer;
     let failure = await writer.write(trace);
-    for await (const chunk of raw.body) {
+    for await (const chunk of octetsOf(env, row.key)) {
       if (failure) return failure;
       failure = await writer.write(chunk);
     }

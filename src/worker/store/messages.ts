@@ -43,6 +43,18 @@ export async function findMessage(db: D1Database, id: number): Promise<MessageRo
   return row && messageRow(row);
 }
 
+/** The account's own row of a message that came for several, or was copied to it: told by its octets. */
+export async function findCopy(db: D1Database, account: number, mid: string, key: string): Promise<number | null> {
+  return await within(
+    db
+      .prepare("SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND key = ?3")
+      .bind(account, mid, key)
+      .first<number>("id"),
+    INDEX_TIMEOUT,
+    "D1 read of a message",
+  );
+}
+
 /**
  * Whether the account has this very message already (core/once.ts), from the last five days.
  * @param now unix milliseconds
