@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { configure } from "../../src/gateway/configuration.ts";
+
+const GOOD = {
+  HOLDFAST_WORKER_URL: "https://holdfast.example.org",
+  HOLDFAST_GATEWAY_SECRETS: "g2:the-newest-one,g1:the-older-one",
+};
+
+describe("the gateway's settings", () => {
+  it("need a Worker and a secret only; the newest secret signs", () => {
+    expect(configure(GOOD)).toEqual({
+      ok: true,
+      configuration: {
+        worker: new URL("https://holdfast.example.org"),
+        secret: { id: "g2", secret: "the-newest-one" },
+        host: "127.0.0.1",
+        mxPort: 2525,
+        hostname: "localhost",
+        tls: null,
+      },
+    });
+  });
+
+  it("read the certificate and its key", () => {
+    const files: Record<string, string> = { "/c.pem": "CERT", "/k.pem": "KEY" };
+    const configured = configure(
+      { ...GOOD, HOLDFAST_TLS_CERT: "/c.pem", HOLDFAST_TLS_KEY: "/k.pem" },
+      (path) => files[path] ?? "",
+    );
+    expect(configured).toMatchObject({ configuration: { tls: { cert: "CERT", key: "KEY" } } });
+  });
+
+  it.each([
+    [
+      { HOLDFAST_WORKER_URL: "" },
+      "HOLDFAST_WORKER_URL is missing: the address of the Worker, such as https://holdfast.example.org.",
+    ],
+    [{ HOLDFAST_WORKER_URL: "holdfast" }, 'HOLDFAST_WORKER_URL must be an http or https address, not "holdfast".'],
+    [
+      { HOLDFAST_WORKER_URL: "ftp://x.test" },
+      'HOLDFAST_WORKER_URL must be an http or https address, not "ftp://x.test".',
+    ],
+    [
+      { HOLDFAST_GATEWAY_SECRETS: "" },
+      "HOLDFAST_GATEWAY_SECRETS is missing: id:secret, as in the Worker's GATEWAY_SECRETS.",
+    ],
+    [
+      { HOLDFAST_GATEWAY_SECRETS: "secret-without-id" },
+      "HOLDFAST_GATEWAY_SECRETS: entry 1 is not id:secret with a secret of at least 8 characters.",
+    ],
+    [{ HOLDFAST_HOST: "mx.example.org" }, 'HOLDFAST_HOST must be an IP address, not "mx.example.org".'],
+    [{ HOLDFAST_MX_PORT: "65536" }, 'HOLDFAST_MX_PORT must be a whole number from 0 to 65535, not "65536".'],
+    [{ HOLDFAST_MX_PORT: "smtp" }, 'HOLDFAST_MX_PORT must be a whole number from 0 to 65535, not "smtp".'],
+    [{ HOLDFAST_TLS_CERT: "/c.pem" }, "HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together: set both or neither."],
+    [
+      { HOLDFAST_TLS_CERT: "/nowhere/c.pem", HOLDFAST_TLS_KEY: "/nowhere/k.pem" },
+      "HOLDFAST_TLS_CERT or HOLDFAST_TLS_KEY cannot be read: ENOENT: no such file or directory, open '/nowhere/c.pem'.",
+    ],
+  ])("%j is said to be wrong in these words", (setting, problem) => {
+    expect(configure({ ...GOOD, ...setting })).toEqual({ ok: false, problems: [problem] });
+  });
+
+  it("are all named at once where several are wrong", () => {
+    const configured = configure({ HOLDFAST_MX_PORT: "x" });
+    expect(configured.ok ? [] : configured.problems).toHaveLength(3);
+  });
+});
