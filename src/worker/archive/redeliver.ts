@@ -103,7 +103,7 @@ async function copyToAccount(
   const { receipt, envelope } = meta;
   const facts = { account, domain, direction, key, size, at, mid: midOf(row), once: `again ${ulid()}` };
   const entry = { ...facts, extracted, receipt, envelope: { ...envelope, to } };
-  await within(indexMessage(db, [entry], { portal: "again" }), INDEX_TIMEOUT, "D1 batch of a redelivery");
+  await within(indexMessage(db, [entry], { portal: true, backlog: false }), INDEX_TIMEOUT, "D1 batch of a redelivery");
 }
 
 async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {

@@ -14,7 +14,8 @@ export interface Facts {
   /** Envelope. */
   readonly from?: string;
   readonly to?: string;
-  readonly portal?: false | "waiting" | "again";
+  /** In the inbox, and waiting for the origin. */
+  readonly portal?: boolean;
 }
 
 export const NOON = Date.UTC(2026, 10, 24, 12);
@@ -50,6 +51,6 @@ export async function storeOctets(facts: Facts, octets: Uint8Array): Promise<Ind
   };
   // A message of the archive belongs to an account: that comes first, as when a mailbox is made.
   await db.prepare("INSERT INTO account (id, domain) VALUES (?, ?) ON CONFLICT DO NOTHING").bind(account, domain).run();
-  await indexMessage(db, [entry], { portal });
+  await indexMessage(db, [entry], { portal, backlog: true });
   return entry;
 }

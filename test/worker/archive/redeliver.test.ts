@@ -163,7 +163,7 @@ describe("in emergency mode, a message of the archive delivered again", () => {
   });
 
   it("beside the one that waits leaves that one in the backlog", async () => {
-    const { key } = await store(of("ann", { portal: "waiting" }), LETTER);
+    const { key } = await store(of("ann", { portal: true }), LETTER);
     await again(key);
     expect((await inboxes()).map(([, , waiting]) => waiting !== null)).toEqual([true, false]);
   });

@@ -1,0 +1,113 @@
+/** Messages in the order of their age. Their numbers grow as they arrive, so that a time is found by halving, without an index. */
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import { within } from "./deadline.ts";
+
+const AT_OF = (id: string) => `(SELECT at FROM message WHERE id >= ${id} ORDER BY id LIMIT 1)`;
+const MIDDLE = "((low + high) / 2)";
+const IS_OLD = `coalesce(${AT_OF(MIDDLE)} < ?1, 0)`;
+
+/**
+ * The number from which on messages are not older than that, read in some twenty steps. Those that were indexed long after
+ * they came may lie above it.
+ * @param at unix milliseconds
+ */
+export async function firstSince(db: D1Database, at: number): Promise<number> {
+  const number = await within(
+    db
+      .prepare(
+        `WITH RECURSIVE halves(low, high) AS (
+           SELECT 0, (SELECT coalesce(max(id), 0) + 1 FROM message)
+           UNION ALL
+           SELECT iif(${IS_OLD}, ${MIDDLE}, low), iif(${IS_OLD}, high, ${MIDDLE}) FROM halves WHERE high - low > 1)
+         SELECT min(high) AS first FROM halves`,
+      )
+      .bind(at)
+      .first<number>("first"),
+    INDEX_TIMEOUT,
+    "D1 search for an age",
+  );
+  return number ?? 1;
+}
+
+/** The next by number, and whether a folder of the portal has them. */
+export async function oldestMessages(
+  db: D1Database,
+  after: number,
+  limit: number,
+): Promise<{ id: number; at: number; live: 0 | 1 }[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT m.id, m.at, EXISTS (SELECT 1 FROM placement p WHERE p.message = m.id AND p.gone IS NULL) AS live
+         FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2`,
+      )
+      .bind(after, limit)
+      .all<{ id: number; at: number; live: 0 | 1 }>(),
+    INDEX_TIMEOUT,
+    "D1 read of the oldest messages",
+  );
+  return results;
+}
+
+/**
+ * Messages in folders of the portal whose octets still lie under the archive's rule; read by way of the placements, of which
+ * there are few.
+ */
+export async function referencedMessages(
+  db: D1Database,
+  of: { readonly after: number; readonly to: number; readonly before: number; readonly limit: number },
+): Promise<{ id: number; key: string }[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT DISTINCT m.id, m.key FROM placement p INDEXED BY placement_message CROSS JOIN message m ON m.id = p.message
+         WHERE p.message > ?1 AND p.message < ?2 AND p.gone IS NULL AND m.at < ?3 AND m.key GLOB 'archive/*'
+         ORDER BY p.message LIMIT ?4`,
+      )
+      .bind(of.after, of.to, of.before, of.limit)
+      .all<{ id: number; key: string }>(),
+    INDEX_TIMEOUT,
+    "D1 read of the portal's old messages",
+  );
+  return results;
+}
+
+/** Their octets lie elsewhere now. */
+export async function rekey(db: D1Database, ids: readonly number[], from: string, to: string): Promise<void> {
+  await within(
+    db
+      .prepare("UPDATE message SET key = ?3 WHERE id IN (SELECT value FROM json_each(?1)) AND key = ?2")
+      .bind(JSON.stringify(ids), from, to)
+      .run(),
+    INDEX_TIMEOUT,
+    "D1 update of a key",
+  );
+}
+
+/**
+ * With their full text and their change records; what came into a folder meanwhile stays, and the newest message of all does,
+ * since its number would be used again.
+ * @returns how many went
+ */
+export async function dropMessages(db: D1Database, ids: readonly number[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  const list = JSON.stringify(ids);
+  const those = `(SELECT e.value FROM json_each(?1) e WHERE e.value < (SELECT max(id) FROM message)
+    AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = e.value AND p.gone IS NULL))`;
+  const results = await within(
+    db.batch([
+      db.prepare(`DELETE FROM fts WHERE rowid IN ${those}`).bind(list),
+      // Counted by what it returns: `changes` counts a virtual table's own rows too.
+      db.prepare(`DELETE FROM message WHERE id IN ${those} RETURNING id`).bind(list),
+      db
+        .prepare(
+          `DELETE FROM placement WHERE message IN (SELECT value FROM json_each(?1)) AND gone IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = placement.message)`,
+        )
+        .bind(list),
+    ]),
+    INDEX_TIMEOUT,
+    "D1 purge",
+  );
+  return results[1]?.results.length ?? 0;
+}

@@ -1,0 +1,191 @@
+import { env } from "cloudflare:test";
+import { beforeEach, describe, expect, it } from "vitest";
+import { hourly, purge } from "../../../src/worker/archive/retention.ts";
+import { searchArchive } from "../../../src/worker/archive/search.ts";
+import { firstSince } from "../../../src/worker/store/expiry.ts";
+import { placeInInbox, removePlacement } from "../../../src/worker/store/placements.ts";
+import { NOON, store } from "./entry.ts";
+
+const DAY = 24 * 3600_000;
+const db = env.SHARD_0;
+const onDay = (days: number) => NOON + days * DAY;
+
+beforeEach(async () => {
+  await db.batch(
+    ["placement", "message", "fts", "account", "folder"].map((table) => db.prepare(`DELETE FROM ${table}`)),
+  );
+});
+
+const archived = (subject: string, at = NOON) => store({ account: 1, at }, [`Subject: ${subject}`, "", "text"]);
+const inPortal = (subject: string, at = NOON) =>
+  store({ account: 1, at, portal: true }, [`Subject: ${subject}`, "", "text"]);
+
+const rows = async (): Promise<{ subject: string; key: string }[]> =>
+  (await db.prepare("SELECT subject, key FROM message ORDER BY id").all<{ subject: string; key: string }>()).results;
+const subjects = async () => (await rows()).map(({ subject }) => subject);
+const found = async () => {
+  const page = await searchArchive(env, { kind: "account", account: 1, shard: 0 }, { q: "text" }, null, 50);
+  return page?.items.map(({ subject }) => subject);
+};
+const numberOf = (key: string) => db.prepare("SELECT id FROM message WHERE key = ?").bind(key).first<number>("id");
+const placementOf = (key: string) =>
+  db
+    .prepare("SELECT p.id FROM placement p JOIN message m ON m.id = p.message WHERE m.key = ? AND p.gone IS NULL")
+    .bind(key)
+    .first<number>("id");
+const octets = async (key: string) => (await env.MAIL.get(key))?.text();
+
+describe("an archived message", () => {
+  it("is in the index until its 90th day, and neither found nor there after it", async () => {
+    await archived("old");
+    await archived("young", onDay(1));
+    await archived("newest", onDay(2));
+    expect(await purge(env, onDay(90))).toEqual({ purged: 0, kept: 0, failed: 0 });
+    expect(await purge(env, onDay(90) + 1)).toEqual({ purged: 1, kept: 0, failed: 0 });
+    expect(await subjects()).toEqual(["young", "newest"]);
+    expect(await found()).toEqual(["newest", "young"]);
+    expect(await purge(env, onDay(90) + 1)).toEqual({ purged: 0, kept: 0, failed: 0 });
+  });
+
+  it("stays while it is the newest of all, so that its number is not used again", async () => {
+    await archived("old");
+    await archived("newest");
+    await purge(env, onDay(100));
+    expect(await subjects()).toEqual(["newest"]);
+    await archived("next", onDay(100));
+    await purge(env, onDay(100));
+    expect(await subjects()).toEqual(["next"]);
+    expect(await found()).toEqual(["next"]);
+  });
+
+  it("whose placements have all gone takes their records with it", async () => {
+    const { key } = await inPortal("deleted");
+    await archived("newest", onDay(80));
+    await removePlacement(db, 1, (await placementOf(key)) ?? 0);
+    expect(await purge(env, onDay(91))).toEqual({ purged: 1, kept: 0, failed: 0 });
+    expect(await db.prepare("SELECT count(*) AS n FROM placement").first("n")).toBe(0);
+  });
+});
+
+describe("a message in a folder of the portal", () => {
+  it("is copied out of the rule's reach on its 85th day, octets and envelope, and nothing is deleted", async () => {
+    const { key } = await inPortal("kept");
+    const before = await octets(key);
+    expect(await purge(env, onDay(85))).toMatchObject({ kept: 0 });
+    expect(await purge(env, onDay(85) + 1)).toEqual({ purged: 0, kept: 1, failed: 0 });
+    const [row] = await rows();
+    expect(row?.key).toMatch(/^mail\/[0-9A-Z]{26}$/);
+    expect(await octets(row?.key ?? "")).toBe(before);
+    expect((await env.MAIL.head(row?.key ?? ""))?.customMetadata).toEqual((await env.MAIL.head(key))?.customMetadata);
+    expect(await octets(key)).toBe(before);
+    expect(await purge(env, onDay(86))).toMatchObject({ kept: 0, failed: 0 });
+  });
+
+  it("never expires while it is there, and does once it is removed", async () => {
+    const { key } = await inPortal("kept");
+    await archived("newest", onDay(1));
+    await purge(env, onDay(86));
+    await purge(env, onDay(1000));
+    expect(await subjects()).toEqual(["kept", "newest"]);
+    expect(await found()).toEqual(["newest", "kept"]);
+    const kept = (await rows())[0]?.key ?? key;
+    await removePlacement(db, 1, (await placementOf(kept)) ?? 0);
+    // Far below the youngest expired: the whole pass of the day finds it.
+    await archived("newest of all", onDay(1000));
+    const three = onDay(1000) + 15 * 3600_000;
+    expect(await purge(env, three)).toMatchObject({ purged: 2 });
+    expect(await subjects()).toEqual(["newest of all"]);
+  });
+
+  it("to which it came back by a redelivery on its 89th day is kept too", async () => {
+    const first = await inPortal("back");
+    await archived("newest", onDay(80));
+    await removePlacement(db, 1, (await placementOf(first.key)) ?? 0);
+    await placeInInbox(db, 1, (await numberOf(first.key)) ?? 0);
+    expect(await purge(env, onDay(91))).toEqual({ purged: 0, kept: 1, failed: 0 });
+    expect((await rows())[0]?.key).toMatch(/^mail\//);
+  });
+
+  it("that came for two mailboxes is copied once for both", async () => {
+    const { key } = await inPortal("both");
+    await inPortal("both, second row");
+    await db.prepare("UPDATE message SET key = ?").bind(key).run();
+    expect(await purge(env, onDay(86))).toMatchObject({ kept: 1 });
+    const keys = (await rows()).map((row) => row.key);
+    expect(keys[0]).toMatch(/^mail\//);
+    expect(keys[1]).toBe(keys[0]);
+  });
+
+  it("that cannot be copied now is tried again each hour, and others are copied all the same", async () => {
+    const { key } = await inPortal("broken");
+    await inPortal("whole");
+    const saved = await octets(key);
+    await env.MAIL.delete(key);
+    expect(await purge(env, onDay(86))).toEqual({ purged: 0, kept: 1, failed: 1 });
+    expect((await rows())[0]?.key).toBe(key);
+    await env.MAIL.put(key, saved ?? "");
+    expect(await purge(env, onDay(86))).toEqual({ purged: 0, kept: 1, failed: 0 });
+    expect(await octets((await rows())[0]?.key ?? "")).toBe(saved);
+  });
+});
+
+describe("the hourly run", () => {
+  it("goes on behind whatever the portal keeps, page after page", async () => {
+    const { extracted, receipt, envelope } = await archived("model", onDay(-1));
+    await db.prepare("DELETE FROM message").run();
+    const meta = JSON.stringify({ ...extracted, receipt, envelope });
+    await db.batch([
+      db
+        .prepare(
+          `INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+           WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+           SELECT 1, 'm' || i, 'o', i, 'in', ?1 + i, 1, 'mail/' || i, 's', iif(i % 2, 'live', 'old'), '', ?2 FROM n`,
+        )
+        .bind(NOON, meta),
+      db.prepare("INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a1 d1 in', subject, '' FROM message"),
+      db.prepare(
+        `INSERT INTO placement (id, account, message, modseq, created)
+         SELECT 4294967296 + id, 1, id, 1, 1 FROM message WHERE subject = 'live'`,
+      ),
+    ]);
+    await archived("newest", onDay(91));
+    expect(await purge(env, onDay(91))).toEqual({ purged: 1500, kept: 0, failed: 0 });
+    expect(new Set(await subjects())).toEqual(new Set(["live", "newest"]));
+  });
+
+  it("finds an age by halving, whatever is missing in between", async () => {
+    expect(await firstSince(db, NOON)).toBe(1);
+    const keys: string[] = [];
+    for (let n = 0; n < 9; n++) keys.push((await archived(`${n}`, NOON + n)).key);
+    await db
+      .prepare("DELETE FROM message WHERE at IN (?, ?)")
+      .bind(NOON + 3, NOON + 4)
+      .run();
+    const first = async (at: number) => {
+      const from = await firstSince(db, at);
+      return (
+        (await db
+          .prepare("SELECT subject FROM message WHERE id >= ? ORDER BY id LIMIT 1")
+          .bind(from)
+          .first("subject")) ?? "none"
+      );
+    };
+    expect(await first(NOON - 1)).toBe("0");
+    expect(await first(NOON + 2)).toBe("2");
+    expect(await first(NOON + 3)).toBe("5");
+    expect(await first(NOON + 8)).toBe("8");
+    expect(await first(NOON + 9)).toBe("none");
+  });
+
+  it("lets expired sessions go", async () => {
+    const insert =
+      "INSERT INTO session (hash, kind, name, created_at, expires_at) VALUES (?, 'operator', 'o@example.org', 0, ?)";
+    await env.DIRECTORY.batch([
+      env.DIRECTORY.prepare(insert).bind("expired", NOON - 1),
+      env.DIRECTORY.prepare(insert).bind("open", NOON),
+    ]);
+    await hourly(env, NOON);
+    const { results } = await env.DIRECTORY.prepare("SELECT hash FROM session").all();
+    expect(results).toEqual([{ hash: "open" }]);
+  });
+});
