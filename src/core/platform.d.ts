@@ -23,7 +23,12 @@ interface SubtleHash {
     usages: ("sign" | "verify")[],
   ): Promise<unknown>;
   sign(algorithm: "HMAC", key: unknown, data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer>;
-  verify(algorithm: "HMAC", key: unknown, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean>;
+  verify(
+    algorithm: "HMAC",
+    key: unknown,
+    signature: Uint8Array<ArrayBuffer>,
+    data: Uint8Array<ArrayBuffer>,
+  ): Promise<boolean>;
 }
 declare const crypto: { readonly subtle: SubtleHash };
 declare function btoa(binary: string): string;

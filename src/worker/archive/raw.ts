@@ -31,9 +31,9 @@ export function newKey(now: number): { readonly key: string; readonly id: string
   return { key: `archive/${time.slice(0, 10)}/${time.slice(11, 13)}/${id}`, id };
 }
 
-/** Where what the portal still references goes before the archive's rule takes it. */
-export function keepKey(now: number): string {
-  return `mail/${ulid(now)}`;
+/** Where what the portal still references goes before the archive's rule takes it: the same each time for the same object. */
+export function keepKey(key: string): string {
+  return `mail/${key.slice(key.lastIndexOf("/") + 1)}`;
 }
 
 export async function putRaw(bucket: R2Bucket, key: string, octets: Uint8Array, metadata: RawMetadata): Promise<void> {

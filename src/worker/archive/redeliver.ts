@@ -1,7 +1,7 @@
 /** A message of the archive, delivered again to the server that is active now, because a person asks for it. */
 import { ulid } from "ulidx";
 import { parseAddress } from "../../core/address.ts";
-import { FINAL_TIMEOUT_REDELIVERY, INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
+import { FINAL_TIMEOUT_REDELIVERY, INDEX_TIMEOUT } from "../../core/limits.ts";
 import { traceHeaders } from "../../core/mime/trace.ts";
 import { describeOutcome, formatReply, type Outcome } from "../../core/outcome.ts";
 import { planFor } from "../decide/plan.ts";
@@ -16,8 +16,7 @@ import { placeInInbox } from "../store/placements.ts";
 import { shardDb } from "../store/shard.ts";
 import { extract } from "./extract.ts";
 import { indexMessage } from "./index.ts";
-import { getRaw } from "./raw.ts";
-import { MissingOctetsError } from "./read.ts";
+import { octetsOf } from "./octets.ts";
 
 export interface RedeliveryResult {
   readonly kind: "delivered" | "refused" | "unavailable" | "portal";
@@ -26,26 +25,6 @@ export interface RedeliveryResult {
 }
 
 const failed = (detail: string): RedeliveryResult => ({ kind: "unavailable", detail });
-
-/**
- * The octets come as they are read, each piece within its time.
- * @throws MissingOctetsError; DeadlineError where R2 does not answer
- */
-async function* octetsOf(env: Env, key: string): AsyncGenerator<Uint8Array> {
-  const raw = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
-  if (!raw) throw new MissingOctetsError(key);
-  const reader = raw.body.getReader();
-  try {
-    for (;;) {
-      const piece = await within(reader.read(), STORE_TIMEOUT, "R2 read");
-      if (piece.done) return;
-      yield piece.value;
-    }
-  } finally {
-    // Rejects only where reading has failed before, which whoever reads has heard.
-    reader.cancel().catch(() => "heard by the read");
-  }
-}
 
 /**
  * An incoming message goes to the mailbox asked for, an outgoing one to its covered sender, never to its recipients. It is
@@ -99,11 +78,11 @@ async function copyToAccount(
   { account, domain, to }: { readonly account: number; readonly domain: number; readonly to: string },
 ): Promise<void> {
   const { key, size, at, direction, meta } = row;
-  const extracted = await extract(octetsOf(env, key), size);
+  const extracted = await extract(octetsOf(env.MAIL, key), size);
   const { receipt, envelope } = meta;
   const facts = { account, domain, direction, key, size, at, mid: midOf(row), once: `again ${ulid()}` };
   const entry = { ...facts, extracted, receipt, envelope: { ...envelope, to } };
-  await within(indexMessage(db, [entry], { portal: true, backlog: false }), INDEX_TIMEOUT, "D1 batch of a redelivery");
+  await within(indexMessage(db, [entry], { portal: "again" }), INDEX_TIMEOUT, "D1 batch of a redelivery");
 }
 
 async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
@@ -134,7 +113,7 @@ async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): P
     const writer = await session.begin({ from, size: trace.length + row.size, body, smtputf8 }, recipient);
     if (!isWriter(writer)) return writer;
     let failure = await writer.write(trace);
-    for await (const chunk of octetsOf(env, row.key)) {
+    for await (const chunk of octetsOf(env.MAIL, row.key)) {
       if (failure) return failure;
       failure = await writer.write(chunk);
     }

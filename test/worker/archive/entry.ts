@@ -51,6 +51,6 @@ export async function storeOctets(facts: Facts, octets: Uint8Array): Promise<Ind
   };
   // A message of the archive belongs to an account: that comes first, as when a mailbox is made.
   await db.prepare("INSERT INTO account (id, domain) VALUES (?, ?) ON CONFLICT DO NOTHING").bind(account, domain).run();
-  await indexMessage(db, [entry], { portal, backlog: true });
+  await indexMessage(db, [entry], { portal: portal ? "waiting" : false });
   return entry;
 }
