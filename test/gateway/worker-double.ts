@@ -18,6 +18,8 @@ export interface Script {
   readonly early?: Reply;
   /** HTTP status in place of the upgrade. */
   readonly status?: number;
+  /** Octets are taken and never acknowledged. */
+  readonly mute?: boolean;
   /** Sent in place of the reply to a recipient. */
   readonly nonsense?: string;
 }
@@ -84,7 +86,7 @@ function serve(socket: WebSocket, script: Script, heard: Heard): void {
       // Later, so that a gateway that does not wait for acknowledgements is found out.
       setTimeout(() => {
         waiting--;
-        socket.send(writeFrame({ ack: ++count }));
+        if (!script.mute) socket.send(writeFrame({ ack: ++count }));
       }, 2);
       if (taken === size) finish();
       return;

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { GATEWAY_FRAME_BYTES } from "../../../src/core/limits.ts";
+import { GATEWAY_FRAME_BYTES, GATEWAY_WINDOW } from "../../../src/core/limits.ts";
 import type { Reply } from "../../../src/core/outcome.ts";
 import { converse } from "../../../src/worker/access/gateway/conversation.ts";
 import type { MessageSource, Transaction } from "../../../src/worker/receive/contract.ts";
@@ -182,6 +182,30 @@ describe("what a gateway may not say", () => {
     expect(await gateway.end()).toEqual({ code: 1002, reason });
     await over;
     expect(log.slice(1)).toEqual(opened ? ["abort"] : []);
+  });
+
+  it("a frame that is too large: the message fails", async () => {
+    const { gateway } = begin();
+    gateway.say(MAIL);
+    gateway.say({ op: "data", size: 2 * GATEWAY_FRAME_BYTES });
+    gateway.send(new Uint8Array(GATEWAY_FRAME_BYTES + 1));
+    expect(await gateway.end()).toEqual({ code: 1002, reason: "a frame that is too large" });
+  });
+
+  it("more frames than the window allows: the message fails, and they are not kept", async () => {
+    const failed = vi.fn();
+    const { gateway, over } = begin({
+      async message({ chunks }) {
+        for await (const _ of chunks) await new Promise((resolve) => setTimeout(resolve, 5));
+        return ok;
+      },
+    });
+    gateway.say(MAIL);
+    gateway.say({ op: "data", size: 100 });
+    for (let index = 0; index < 3 * GATEWAY_WINDOW; index++) gateway.send(new Uint8Array(1));
+    expect(await gateway.end()).toEqual({ code: 1002, reason: "more frames than the window allows" });
+    await over.then(failed);
+    expect(failed).toHaveBeenCalledOnce();
   });
 
   it("more octets than it announced: the message fails", async () => {

@@ -1,5 +1,5 @@
 /** One SMTP transaction of a gateway, as core/protocol/gateway/frames.ts has it: frames in, the mail's way called, replies out. */
-import { GATEWAY_FRAME_TIMEOUT, GATEWAY_IDLE_TIMEOUT } from "../../../core/limits.ts";
+import { GATEWAY_FRAME_BYTES, GATEWAY_FRAME_TIMEOUT, GATEWAY_IDLE_TIMEOUT } from "../../../core/limits.ts";
 import { type MailFrame, readGatewayFrame, writeFrame } from "../../../core/protocol/gateway/frames.ts";
 import type { OpenTransaction, Transaction } from "../../receive/contract.ts";
 import { Inbox } from "./inbox.ts";
@@ -57,6 +57,7 @@ async function* octets(inbox: Inbox, socket: WebSocket, size: number): AsyncGene
   for (let left = size; left > 0; ) {
     const frame = await inbox.next(GATEWAY_FRAME_TIMEOUT);
     if (!frame || !("octets" in frame)) throw new Error("the gateway broke off in the middle of a message");
+    if (frame.octets.length > GATEWAY_FRAME_BYTES) throw new ProtocolError("a frame that is too large");
     left -= frame.octets.length;
     if (left < 0) throw new ProtocolError("more octets than announced");
     yield frame.octets;
