@@ -1,12 +1,12 @@
 /** A stored message, opened for a person: its header, its text, its HTML made safe, its attachments. */
 import PostalMime, { type Email } from "postal-mime";
-import { STORE_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
-import { within } from "../store/deadline.ts";
 import { htmlToText } from "./html-text.ts";
-import { getRaw } from "./raw.ts";
+import { MissingOctetsError, octetsOf } from "./octets.ts";
 import { reduce } from "./reduce.ts";
 import { safeHtml } from "./safe-html.ts";
+
+export { MissingOctetsError };
 
 export interface StoredMessage {
   /** R2 key. */
@@ -37,31 +37,26 @@ export interface Part {
   readonly contentId: string | null;
 }
 
-/** The index has the message, R2 has not: a person hears that it is gone. */
-export class MissingOctetsError extends Error {
-  override readonly name = "MissingOctetsError";
-  constructor(key: string) {
-    super(`the octets of ${key} are not in the store`);
-  }
-}
-
 /** A larger one is parsed without its bulk: parsing takes several times the memory. */
 const MAX_WHOLE = 10 * 1024 * 1024;
+/** Characters of HTML that are made safe and shown: the longest newsletters have a tenth of it. */
+const MAX_HTML = 2 * 1024 * 1024;
 
 /** @throws MissingOctetsError where the octets are not in R2 */
 export async function openMessage(env: Env, message: StoredMessage): Promise<OpenedMessage> {
   const email = await parse(env, message, message.size > MAX_WHOLE);
-  const safe = email.html === undefined ? null : safeHtml(email.html);
+  const html = email.html?.slice(0, MAX_HTML);
+  const safe = html === undefined ? null : safeHtml(html);
   return {
     headers: email.headers.map(({ originalKey, key, value }) => ({ name: originalKey ?? key, value })),
-    text: email.text ?? (email.html === undefined ? "" : htmlToText(email.html)),
+    text: email.text ?? (html === undefined ? "" : htmlToText(html)),
     html: safe?.html ?? null,
     blocked: safe?.blocked ?? 0,
     attachments: email.attachments.map((part, n) => ({
       n,
       name: part.filename ?? "",
       type: part.mimeType,
-      size: octetsOf(part.content).length,
+      size: asOctets(part.content).length,
       inline: part.disposition === "inline" || part.related === true,
       contentId: part.contentId?.replace(/^<|>$/g, "") ?? null,
     })),
@@ -75,13 +70,11 @@ export async function attachment(
   n: number,
 ): Promise<{ readonly name: string; readonly type: string; readonly bytes: Uint8Array<ArrayBuffer> } | null> {
   const part = (await parse(env, message, false)).attachments[n];
-  return part ? { name: part.filename ?? "", type: part.mimeType, bytes: octetsOf(part.content) } : null;
+  return part ? { name: part.filename ?? "", type: part.mimeType, bytes: asOctets(part.content) } : null;
 }
 
 async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promise<Email> {
-  const object = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
-  if (!object) throw new MissingOctetsError(key);
-  const octets = reduced ? await reduce(object.body, false) : new Uint8Array(await object.arrayBuffer());
+  const octets = await reduce(octetsOf(env.MAIL, key), !reduced);
   try {
     return await PostalMime.parse(octets, { attachmentEncoding: "arraybuffer" });
   } catch (error) {
@@ -96,7 +89,7 @@ async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promis
   }
 }
 
-function octetsOf(content: ArrayBuffer | Uint8Array | string): Uint8Array<ArrayBuffer> {
+function asOctets(content: ArrayBuffer | Uint8Array | string): Uint8Array<ArrayBuffer> {
   const octets = typeof content === "string" ? new TextEncoder().encode(content) : content;
   const copy = new Uint8Array(octets.byteLength);
   copy.set(octets instanceof ArrayBuffer ? new Uint8Array(octets) : octets);

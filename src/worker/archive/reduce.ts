@@ -29,13 +29,17 @@ export async function reduce(chunks: AsyncIterable<Uint8Array>, whole: boolean):
   };
   const keep = (piece: Uint8Array) => {
     section += piece.length;
-    if (!whole && (section > maxSection(total) || total + piece.length >= MAX_KEPT)) return;
+    if (section > maxSection(total) || total + piece.length >= MAX_KEPT) return;
     // The line before lost its end: what follows must not become a part of it, least of all a boundary.
     if (atLineStart && endsInLine) push(Uint8Array.of(LF));
     push(piece.slice());
     endsInLine = piece.at(-1) !== LF;
   };
   for await (const chunk of chunks) {
+    if (whole) {
+      push(chunk.slice());
+      continue;
+    }
     let from = 0;
     while (from < chunk.length) {
       const lf = chunk.indexOf(LF, from);

@@ -52,6 +52,7 @@ const STYLES: Record<string, RegExp[]> = {
 /** Attributes that load something where they stand. */
 const LOADING = ["src", "srcset", "background", "poster", "data", "lowsrc", "dynsrc"];
 const REMOTE = /^\s*(?:https?:|ftp:|\/\/)/i;
+const ABSOLUTE = /^\s*[a-z][a-z0-9+.-]*:/i;
 const REMOTE_STYLE = /url\s*\(|image-set\s*\(|@import/i;
 
 /** @param html as the message has it, of any quality */
@@ -95,9 +96,20 @@ export function safeHtml(html: string): SafeHtml {
     transformTags: {
       "*": (tagName, attribs) => {
         count(attribs);
+        if (tagName === "img" && !/^cid:/i.test(attribs.src ?? "")) delete attribs.src;
+        if (tagName === "link" && REMOTE.test(attribs.href ?? "")) blocked++;
         return { tagName, attribs };
       },
-      a: (tagName, attribs) => ({ tagName, attribs: { ...attribs, target: "_blank", rel: "noopener noreferrer" } }),
+      // A relative address would be one of our own pages.
+      a: (tagName, { href, ...attribs }) => ({
+        tagName,
+        attribs: {
+          ...(ABSOLUTE.test(href ?? "") && { href: href ?? "" }),
+          ...attribs,
+          target: "_blank",
+          rel: "noopener noreferrer",
+        },
+      }),
     },
   });
   return { html: clean, blocked };
