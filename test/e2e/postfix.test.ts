@@ -57,7 +57,7 @@ function routeTo(port: number, more: Record<string, unknown> = {}): Promise<unkn
     continuity: true,
     coverage: "selected",
     switching: "manual",
-    origin: { transport: "smtp", host: "127.0.0.1", port, tls: "none", ...more },
+    origin: { transport: "smtp", host: "127.0.0.1", port, tls: "none", username: null, ...more },
   });
 }
 
