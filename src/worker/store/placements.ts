@@ -69,21 +69,22 @@ export async function listPlacements(
   return results.map(placed);
 }
 
-/** The counter's step, only where the message is there to be changed. */
-function step(db: D1Database, account: number, ids: readonly number[]): D1PreparedStatement {
+const SEQ = "(SELECT seq FROM account WHERE id = placement.account)";
+
+/** The counter's step, only where there is something to be changed. @param theirs a condition on `placement p`, of `values` from ?2 on */
+function step(db: D1Database, account: number, theirs: string, ...values: (string | number)[]): D1PreparedStatement {
   return db
     .prepare(
       `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND EXISTS
-         (SELECT 1 FROM placement WHERE id IN (SELECT value FROM json_each(?2)) AND account = ?1 AND gone IS NULL)`,
+         (SELECT 1 FROM placement p WHERE p.account = ?1 AND p.gone IS NULL AND ${theirs})`,
     )
-    .bind(account, JSON.stringify(ids));
+    .bind(account, ...values);
 }
 
-const SEQ = "(SELECT seq FROM account WHERE id = placement.account)";
-
 /**
- * Into another folder, with a new UID; it is no longer in the backlog there.
- * @returns the new placement; null where the message is not there any more
+ * Into another folder of the account, with a new UID; it is no longer in the backlog there. Into the folder where it is,
+ * nothing changes: it goes on waiting.
+ * @returns the new placement; null where the message is not there any more, or the folder is none of the account's
  */
 export async function movePlacement(
   db: D1Database,
@@ -91,18 +92,20 @@ export async function movePlacement(
   id: number,
   folder: number,
 ): Promise<number | null> {
+  if (Math.floor(id / FOLDER_STRIDE) === folder) return (await findPlacement(db, account, id))?.id ?? null;
+  const theirs = `p.id = ?2 AND EXISTS (SELECT 1 FROM folder f WHERE f.id = ?3 AND f.account = ?1 AND f.gone IS NULL)`;
   const results = await within(
     db.batch<{ id: number }>([
-      step(db, account, [id]),
+      step(db, account, theirs, id, folder),
       db
         .prepare(
           `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, refusal, internal_at)
            SELECT ?3 * ${FOLDER_STRIDE} + a.seq, p.account, p.message, a.seq, a.seq, p.flags, p.keywords, p.refusal, p.internal_at
            FROM placement p JOIN account a ON a.id = p.account
-           WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL RETURNING id`,
+           WHERE p.account = ?1 AND p.gone IS NULL AND ${theirs} RETURNING id`,
         )
-        .bind(id, account, folder),
-      leave(db, account, id),
+        .bind(account, id, folder),
+      leave(db, account, id, "changes() > 0"),
     ]),
     INDEX_TIMEOUT,
     "D1 batch of a move",
@@ -112,33 +115,46 @@ export async function movePlacement(
 
 /** Out of the portal; the archive keeps its copy. */
 export async function removePlacement(db: D1Database, account: number, id: number): Promise<void> {
-  await within(db.batch([step(db, account, [id]), leave(db, account, id)]), INDEX_TIMEOUT, "D1 batch of a removal");
+  await within(
+    db.batch([step(db, account, "p.id = ?2", id), leave(db, account, id, "true")]),
+    INDEX_TIMEOUT,
+    "D1 batch of a removal",
+  );
 }
 
-function leave(db: D1Database, account: number, id: number): D1PreparedStatement {
+function leave(db: D1Database, account: number, id: number, where: string): D1PreparedStatement {
   return db
     .prepare(
-      `UPDATE placement SET gone = ${SEQ}, modseq = ${SEQ}, waiting = NULL WHERE id = ?1 AND account = ?2 AND gone IS NULL`,
+      `UPDATE placement SET gone = ${SEQ}, modseq = ${SEQ}, waiting = NULL
+       WHERE id = ?1 AND account = ?2 AND gone IS NULL AND ${where}`,
     )
     .bind(id, account);
 }
 
-/** @param change bits to set and to clear (flags.ts) */
+/** Those that have these flags already are not touched. @param change bits to set and to clear (flags.ts) */
 export async function setFlags(
   db: D1Database,
   account: number,
   ids: readonly number[],
   change: { readonly add: number; readonly remove: number },
 ): Promise<void> {
+  const list = JSON.stringify(ids);
   await within(
     db.batch([
-      step(db, account, ids),
+      step(
+        db,
+        account,
+        "p.id IN (SELECT value FROM json_each(?2)) AND (p.flags | ?3) & ~?4 <> p.flags",
+        list,
+        change.add,
+        change.remove,
+      ),
       db
         .prepare(
           `UPDATE placement SET flags = (flags | ?3) & ~?4, modseq = ${SEQ}
-           WHERE id IN (SELECT value FROM json_each(?1)) AND account = ?2 AND gone IS NULL`,
+           WHERE id IN (SELECT value FROM json_each(?2)) AND account = ?1 AND gone IS NULL AND (flags | ?3) & ~?4 <> flags`,
         )
-        .bind(JSON.stringify(ids), account, change.add, change.remove),
+        .bind(account, list, change.add, change.remove),
     ]),
     INDEX_TIMEOUT,
     "D1 batch of flags",

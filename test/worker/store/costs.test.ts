@@ -1,0 +1,86 @@
+/** Rows written for each operation of the tables, as the design's "Data" says: they are what a shard costs. */
+import { env } from "cloudflare:test";
+import { beforeAll, describe, expect, it } from "vitest";
+import { indexMessage } from "../../../src/worker/archive/index.ts";
+import { purge } from "../../../src/worker/archive/retention.ts";
+import type { Env } from "../../../src/worker/env.ts";
+import { createAccount } from "../../../src/worker/store/accounts.ts";
+import { markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
+import { flagChange } from "../../../src/worker/store/flags.ts";
+import { movePlacement, removePlacement, setFlags } from "../../../src/worker/store/placements.ts";
+import { type Counts, counted } from "../counters.ts";
+import { arrive, entryOf, folderOf, NOON } from "./stored.ts";
+
+const ANN = 1;
+
+beforeAll(() => createAccount(env.SHARD_0, ANN, 1, NOON));
+
+async function cost(act: (env: Env, db: D1Database) => Promise<unknown>): Promise<Counts> {
+  const counter = counted(env as Env);
+  await act(counter.env, counter.env.SHARD_0);
+  return counter.counts;
+}
+
+const waiting = async () => (await arrive(entryOf(ANN, { extracted: { text: "some words of text" } })))[0] ?? 0;
+
+describe("rows written", () => {
+  it("5 for a message of the archive, 0 for its repeat", async () => {
+    const entry = entryOf(ANN);
+    const store = (_env: Env, db: D1Database) => indexMessage(db, [entry], { portal: false });
+    expect(await cost(store)).toMatchObject({ rowsWritten: 5 });
+    expect(await cost(store)).toMatchObject({ rowsWritten: 0 });
+  });
+
+  it("10 for a message of the portal, 0 for its repeat", async () => {
+    const entry = entryOf(ANN);
+    const store = (_env: Env, db: D1Database) => indexMessage(db, [entry], { portal: "waiting" });
+    expect(await cost(store)).toMatchObject({ rowsWritten: 10 });
+    expect(await cost(store)).toMatchObject({ rowsWritten: 0 });
+  });
+
+  it("10 for two recipients of whom one had the message before", async () => {
+    const [old, fresh] = [entryOf(ANN), entryOf(ANN)];
+    await arrive(old);
+    const both = await cost((_env, db) => indexMessage(db, [old, fresh], { portal: "waiting" }));
+    expect(both).toMatchObject({ rowsWritten: 10 });
+  });
+
+  it("3 for a message that failback delivered, 4 for one that the origin refused, none for saying so again", async () => {
+    const [delivered, refused] = [await waiting(), await waiting()];
+    expect((await cost((_env, db) => removeDelivered(db, [delivered]))).rowsWritten).toBeLessThanOrEqual(3);
+    expect((await cost((_env, db) => markRefused(db, [refused], "{}"))).rowsWritten).toBeLessThanOrEqual(4);
+    expect(await cost((_env, db) => removeDelivered(db, [delivered]))).toMatchObject({ rowsWritten: 0 });
+  });
+
+  it("3 for a flag, none where it is set already", async () => {
+    const id = await waiting();
+    const see = (_env: Env, db: D1Database) => setFlags(db, ANN, [id], flagChange({ seen: true }));
+    expect(await cost(see)).toMatchObject({ rowsWritten: 3 });
+    expect(await cost(see)).toMatchObject({ rowsWritten: 0 });
+  });
+
+  it("6 for a move, none for the same move again; 3 for a removal", async () => {
+    const id = await waiting();
+    const trash = await folderOf(ANN, "trash");
+    const move = (_env: Env, db: D1Database) => movePlacement(db, ANN, id, trash);
+    expect(await cost(move)).toMatchObject({ rowsWritten: 6 });
+    expect(await cost(move)).toMatchObject({ rowsWritten: 0 });
+    const gone = await waiting();
+    expect((await cost((_env, db) => removePlacement(db, ANN, gone))).rowsWritten).toBeLessThanOrEqual(3);
+  });
+
+  it("2 for the purge of an archived message", async () => {
+    const old = NOON - 91 * 24 * 3600_000;
+    await env.SHARD_0.prepare("DELETE FROM placement").run();
+    await env.SHARD_0.prepare("DELETE FROM message").run();
+    await env.SHARD_0.prepare("DELETE FROM fts").run();
+    for (let n = 0; n < 20; n++) {
+      await indexMessage(env.SHARD_0, [entryOf(ANN, { at: old + n })], { portal: false });
+    }
+    await indexMessage(env.SHARD_0, [entryOf(ANN)], { portal: false });
+    const counts = await cost((env) => purge(env, NOON));
+    expect(await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n")).toBe(1);
+    expect(counts.rowsWritten).toBeLessThanOrEqual(40);
+    expect(counts.rowsWritten).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,93 @@
+/** Accounts with mail in them, for tests of the tables. */
+import { env } from "cloudflare:test";
+import { type IndexEntry, indexMessage } from "../../../src/worker/archive/index.ts";
+import type { Extracted } from "../../../src/worker/archive/meta.ts";
+import { newKey } from "../../../src/worker/archive/raw.ts";
+
+export const NOON = Date.UTC(2026, 10, 24, 12);
+
+const NOTHING: Extracted = {
+  subject: "",
+  sender: "",
+  text: "",
+  preview: "",
+  from: [],
+  to: [],
+  cc: [],
+  replyTo: [],
+  references: [],
+  attachments: [],
+};
+
+let count = 0;
+
+/** A message that nobody has had before, unless `mid` and `once` say so. */
+export function entryOf(
+  account: number,
+  facts: Partial<Omit<IndexEntry, "account" | "extracted" | "envelope">> & {
+    readonly extracted?: Partial<Extracted>;
+    readonly to?: string;
+  } = {},
+): IndexEntry {
+  const { extracted, to = "ann@example.org", at = NOON, ...rest } = facts;
+  const { key, id } = newKey(at);
+  count += 1;
+  const client = { ip: "192.0.2.1", helo: "mx.example.net", protocol: "ESMTPS" };
+  return {
+    account,
+    domain: 1,
+    direction: "in",
+    key,
+    size: 100,
+    at,
+    mid: `m${count}@example.net`,
+    once: `once-${count}`,
+    receipt: { id, at, host: "mx.holdfast.test", client },
+    ...rest,
+    extracted: { ...NOTHING, ...extracted },
+    envelope: { from: "sender@example.net", to, body: "8BITMIME", smtputf8: false },
+  };
+}
+
+/** @returns the placements, in the order of the entries */
+export async function arrive(...entries: readonly IndexEntry[]): Promise<number[]> {
+  await indexMessage(env.SHARD_0, entries, { portal: "waiting" });
+  const placements: number[] = [];
+  for (const { account, mid, once } of entries) {
+    const id = await env.SHARD_0.prepare(
+      `SELECT p.id FROM placement p JOIN message m ON m.id = p.message
+       WHERE m.account = ?1 AND m.mid = ?2 AND m.once = ?3 ORDER BY p.id DESC`,
+    )
+      .bind(account, mid, once)
+      .first<number>("id");
+    placements.push(id ?? 0);
+  }
+  return placements;
+}
+
+export interface StoredPlacement {
+  readonly id: number;
+  readonly modseq: number;
+  readonly flags: number;
+  readonly gone: number | null;
+  readonly waiting: number | null;
+  readonly refusal: string | null;
+}
+
+export async function placement(id: number): Promise<StoredPlacement | null> {
+  return env.SHARD_0.prepare("SELECT id, modseq, flags, gone, waiting, refusal FROM placement WHERE id = ?1")
+    .bind(id)
+    .first<StoredPlacement>();
+}
+
+export async function seqOf(account: number): Promise<number | null> {
+  return env.SHARD_0.prepare("SELECT seq FROM account WHERE id = ?1").bind(account).first<number>("seq");
+}
+
+export async function folderOf(account: number, role: string): Promise<number> {
+  const id = await env.SHARD_0.prepare("SELECT id FROM folder WHERE account = ?1 AND role = ?2")
+    .bind(account, role)
+    .first<number>("id");
+  if (id === null) throw new Error(`account ${account} has no folder ${role}`);
+  return id;
+}
