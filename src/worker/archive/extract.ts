@@ -1,6 +1,7 @@
-/** What indexing takes out of a message. It never fails: of mail that no parser understands, it takes what there is. */
-import PostalMime, { type Address, type Email } from "postal-mime";
-import { MAX_BUFFERED_BYTES } from "../../core/limits.ts";
+/** What indexing takes out of a message. Of mail that no parser understands, it takes what there is. */
+import PostalMime, { type Address, decodeWords, type Email } from "postal-mime";
+import { MAX_BUFFERED_BYTES, MAX_HEADER_BYTES } from "../../core/limits.ts";
+import { readHeader } from "../../core/mime/header.ts";
 import { htmlToText } from "./html-text.ts";
 import type { Extracted, MailAddress } from "./meta.ts";
 import { reduce } from "./reduce.ts";
@@ -20,15 +21,32 @@ export interface Extraction extends Extracted {
 /**
  * @param octets the message, whole or as it streams
  * @param size octets in all; of more than MAX_BUFFERED_BYTES the bulk is left out before parsing (reduce.ts)
+ * @throws only what reading the stream throws: a message that could not be read is not one without a subject
  */
 export async function extract(octets: Uint8Array | AsyncIterable<Uint8Array>, size: number): Promise<Extraction> {
+  const source = octets instanceof Uint8Array ? octets : await reduce(octets, size <= MAX_BUFFERED_BYTES);
   try {
-    const source = octets instanceof Uint8Array ? octets : await reduce(octets, size <= MAX_BUFFERED_BYTES);
     return { ...fromEmail(await PostalMime.parse(source, { attachmentEncoding: "arraybuffer" })), partial: false };
   } catch (error) {
     console.warn("a message could not be parsed for the index", String(error));
-    return { ...EMPTY, partial: true };
+    return { ...fromHeader(source), partial: true };
   }
+}
+
+/** What its first fields say, where its structure is beyond the parser: so that it is found by them at least. */
+function fromHeader(octets: Uint8Array): Extracted {
+  const { fields } = readHeader(octets.subarray(0, MAX_HEADER_BYTES));
+  const field = (name: string) => {
+    const value = fields.find((one) => one.name === name)?.value ?? "";
+    return cut(wellFormed(decodeWords(value)).replace(/\s+/g, " ").trim(), MAX_SUBJECT);
+  };
+  const messageId = identifiers(field("message-id"))[0];
+  return {
+    ...EMPTY,
+    subject: field("subject"),
+    sender: field("from"),
+    ...(messageId === undefined ? {} : { messageId }),
+  };
 }
 
 const EMPTY: Extracted = {

@@ -1,5 +1,5 @@
 /** A stored message, opened for a person: its header, its text, its HTML made safe, its attachments. */
-import PostalMime, { type Email } from "postal-mime";
+import PostalMime, { decodeWords, type Email } from "postal-mime";
 import type { Env } from "../env.ts";
 import { htmlToText } from "./html-text.ts";
 import { MissingOctetsError, octetsOf } from "./octets.ts";
@@ -48,7 +48,10 @@ export async function openMessage(env: Env, message: StoredMessage): Promise<Ope
   const html = email.html?.slice(0, MAX_HTML);
   const safe = html === undefined ? null : safeHtml(html);
   return {
-    headers: email.headers.map(({ originalKey, key, value }) => ({ name: originalKey ?? key, value })),
+    headers: email.headers.map(({ originalKey, key, value }) => ({
+      name: originalKey ?? key,
+      value: decodeWords(value),
+    })),
     text: email.text ?? (html === undefined ? "" : htmlToText(html)),
     html: safe?.html ?? null,
     blocked: safe?.blocked ?? 0,

@@ -188,6 +188,13 @@ describe("in emergency mode, a message of the archive delivered again", () => {
     expect(await inboxes()).toEqual([["ann", "Again", null]]);
   });
 
+  it("whose octets are gone is an error, and makes no row of a message that there is not", async () => {
+    const { key } = await store(of("ann"), LETTER);
+    await env.MAIL.delete(key);
+    await expect(again(key, "bob@example.org")).rejects.toThrow("are not in the store");
+    expect(await inboxes()).toEqual([]);
+  });
+
   it("to a mailbox without continuity is refused", async () => {
     const { key } = await store(of("ann"), LETTER);
     for (const to of ["dan@example.org", "nobody@example.org"]) {
