@@ -28,6 +28,11 @@ export const MAX_HEADER_BYTES = 256 * 1024;
 /** A repeat is recognised for this long: senders give up after 4 to 5 days (RFC 5321 §4.5.4.1). */
 export const REPEAT_WINDOW = 5 * 24 * 3600_000;
 
+/** Characters of text that one batch brings to the full-text index, over all its recipients: D1 takes some 30 MB at once. */
+export const MAX_INDEX_TEXT = 2 * 1024 * 1024;
+/** Messages that one refers to, looked for to find its conversation: the nearest are last (RFC 5322 §3.6.4). */
+export const MAX_THREAD_REFERENCES = 20;
+
 /** The domain's object, then D1, each for the plan. */
 export const PLAN_TIMEOUT = 2_000;
 /** One write to R2 (a stream: between two chunks). */

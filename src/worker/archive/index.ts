@@ -1,9 +1,10 @@
 /**
- * A message's rows: in the archive and, where it goes there, in a portal inbox. One batch a shard, all or nothing.
+ * A message's rows: in the archive and, where it goes there, in a portal inbox. One batch a shard, all or nothing; D1 counts its
+ * statements against the invocation's 1,000, so what can be is said once for all.
  * Rows written: archive 5, portal 10, a repeat 0 (test/worker/store/costs.test.ts).
  */
 import type { Envelope } from "../../core/envelope.ts";
-import { REPEAT_WINDOW } from "../../core/limits.ts";
+import { MAX_INDEX_TEXT, MAX_THREAD_REFERENCES, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
@@ -34,9 +35,6 @@ export interface Indexed {
   readonly key: string;
 }
 
-const STATEMENTS_OF_ARCHIVE = 4;
-const STATEMENTS_OF_PORTAL = 8;
-
 /**
  * Indexes one message for each entry's account; idempotent, since an entry is told by (account, mid, once).
  * @param portal also into the inbox; `waiting`: as part of the backlog, else as what a person had delivered again
@@ -47,36 +45,36 @@ export async function indexMessage(
   { portal }: { readonly portal: false | "waiting" | "again" },
 ): Promise<Indexed[]> {
   if (entries.length === 0) return [];
-  const statements = entries.flatMap((entry) =>
-    portal ? portalStatements(db, entry, portal === "waiting") : archiveStatements(db, entry),
+  // The text travels once for each recipient: with many of them each has a smaller share.
+  const share = Math.floor(MAX_INDEX_TEXT / entries.length);
+  const first = portal ? ensureInboxes(db, entries) : [];
+  const each = entries.map((entry) =>
+    portal ? portalStatements(db, entry, share, portal === "waiting") : archiveStatements(db, entry, share),
   );
-  const results = await db.batch<{ key: string }>(statements);
-  const each = portal ? STATEMENTS_OF_PORTAL : STATEMENTS_OF_ARCHIVE;
-  return entries.map((_entry, index) => {
-    const insert = results[index * each + (portal ? 3 : 1)];
-    const select = results[index * each + each - 1];
-    const key = select?.results[0]?.key;
+  const results = await db.batch<{ key: string }>([...first, ...each.flat(), selectKeys(db, entries)]);
+  const keys = results.at(-1)?.results ?? [];
+  let at = first.length + INSERT;
+  return each.map((statements, index) => {
+    const insert = results[at];
+    at += statements.length;
+    const key = keys[index]?.key;
     if (!insert || key === undefined) throw new Error("the index did not keep the message");
     return { isNew: insert.meta.changes > 0, key };
   });
 }
 
-/** The older message of the same kind gives its place up; the row; its full text; where its octets are. */
-function archiveStatements(db: D1Database, entry: IndexEntry): D1PreparedStatement[] {
-  return [retire(db, entry), insertMessage(db, entry), insertText(db, entry), selectKey(db, entry)];
+/** Which of an entry's statements writes the message's row. */
+const INSERT = 1;
+
+/** The older message of the same kind gives its place up; the row; its full text. */
+function archiveStatements(db: D1Database, entry: IndexEntry, share: number): D1PreparedStatement[] {
+  return [retire(db, entry), insertMessage(db, entry), insertText(db, entry, share)];
 }
 
 /** The same with a place in the inbox. Each step hangs on the one before (`changes()`), so that a repeat writes nothing. */
-function portalStatements(db: D1Database, entry: IndexEntry, waiting: boolean): D1PreparedStatement[] {
+function portalStatements(db: D1Database, entry: IndexEntry, share: number, waiting: boolean): D1PreparedStatement[] {
   const { account, domain, at } = entry;
   return [
-    // An account without its inbox would take the message and show it nowhere.
-    db.prepare("INSERT INTO account (id, domain) VALUES (?1, ?2) ON CONFLICT DO NOTHING").bind(account, domain),
-    db
-      .prepare(
-        "INSERT INTO folder (account, name, role, uidvalidity) VALUES (?1, 'INBOX', 'inbox', ?2) ON CONFLICT DO NOTHING",
-      )
-      .bind(account, Math.floor(at / 1000)),
     retire(db, entry),
     insertMessage(db, entry),
     db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0").bind(account),
@@ -88,8 +86,26 @@ function portalStatements(db: D1Database, entry: IndexEntry, waiting: boolean): 
          FROM account WHERE id = ?1 AND changes() > 0`,
       )
       .bind(account, waiting ? waitingSince(domain, at) : null),
-    insertText(db, entry),
-    selectKey(db, entry),
+    insertText(db, entry, share),
+  ];
+}
+
+/** An account without its inbox would take the message and show it nowhere. */
+function ensureInboxes(db: D1Database, entries: readonly IndexEntry[]): D1PreparedStatement[] {
+  const list = JSON.stringify(entries.map(({ account, domain, at }) => [account, domain, Math.floor(at / 1000)]));
+  return [
+    db
+      .prepare(
+        `INSERT INTO account (id, domain) SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+         ON CONFLICT DO NOTHING`,
+      )
+      .bind(list),
+    db
+      .prepare(
+        `INSERT INTO folder (account, name, role, uidvalidity)
+         SELECT value ->> 0, 'INBOX', 'inbox', value ->> 2 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING`,
+      )
+      .bind(list),
   ];
 }
 
@@ -103,7 +119,7 @@ function retire(db: D1Database, { account, mid, once, at }: IndexEntry): D1Prepa
 function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
   const { account, mid, once, direction, at, size, key, extracted } = entry;
   const { references, inReplyTo } = extracted;
-  const parents = [...references, ...(inReplyTo === undefined ? [] : [inReplyTo])];
+  const parents = [...references, ...(inReplyTo === undefined ? [] : [inReplyTo])].slice(-MAX_THREAD_REFERENCES);
   return db
     .prepare(
       `INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
@@ -129,7 +145,8 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
     );
 }
 
-function insertText(db: D1Database, entry: IndexEntry): D1PreparedStatement {
+/** @param share characters of text that are indexed */
+function insertText(db: D1Database, entry: IndexEntry, share: number): D1PreparedStatement {
   const { account, mid, once, domain, direction, extracted, envelope } = entry;
   const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
   // The envelope's recipient need not be in the header: a blind copy, a list.
@@ -139,11 +156,26 @@ function insertText(db: D1Database, entry: IndexEntry): D1PreparedStatement {
       `INSERT INTO fts (rowid, scope, head, body)
        SELECT (SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3), ?4, ?5, ?6 WHERE changes() > 0`,
     )
-    .bind(account, mid, once, scopeTokens({ account, domain, direction }).join(" "), head, extracted.text);
+    .bind(
+      account,
+      mid,
+      once,
+      scopeTokens({ account, domain, direction }).join(" "),
+      head,
+      extracted.text.slice(0, share).toWellFormed(),
+    );
 }
 
-function selectKey(db: D1Database, { account, mid, once }: IndexEntry): D1PreparedStatement {
-  return db.prepare("SELECT key FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3").bind(account, mid, once);
+/** Where the octets of each are, in the entries' order. */
+function selectKeys(db: D1Database, entries: readonly IndexEntry[]): D1PreparedStatement {
+  const list = JSON.stringify(entries.map(({ account, mid, once }) => [account, mid, once]));
+  return db
+    .prepare(
+      `SELECT m.key FROM json_each(?1) e LEFT JOIN message m
+         ON m.account = e.value ->> 0 AND m.mid = e.value ->> 1 AND m.once = e.value ->> 2
+       ORDER BY e.key`,
+    )
+    .bind(list);
 }
 
 function metaOf({ extracted, receipt, envelope }: IndexEntry): MessageMeta {

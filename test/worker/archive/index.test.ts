@@ -1,0 +1,122 @@
+/** A transaction's rows: all or none, once, and findable, whatever the message and however many recipients. */
+import { env } from "cloudflare:test";
+import { beforeEach, describe, expect, it } from "vitest";
+import { REPEAT_WINDOW } from "../../../src/core/limits.ts";
+import { indexMessage } from "../../../src/worker/archive/index.ts";
+import { searchArchive } from "../../../src/worker/archive/search.ts";
+import { createAccount } from "../../../src/worker/store/accounts.ts";
+import { backlogPage } from "../../../src/worker/store/backlog.ts";
+import { findRepeat } from "../../../src/worker/store/messages.ts";
+import { arrive, entryOf, folderOf, NOON, placement, seqOf } from "../store/stored.ts";
+
+const db = env.SHARD_0;
+let account = 1000;
+
+beforeEach(async () => {
+  account += 1000;
+  await createAccount(db, account, 1, NOON);
+});
+
+const rowsOf = async (of: number) =>
+  (await db.prepare("SELECT id, thread, key FROM message WHERE account = ?1 ORDER BY id").bind(of).all()).results;
+const found = async (of: number, q: string) =>
+  (await searchArchive(env, { kind: "account", account: of, shard: 0 }, { q }, null, 10))?.items.length;
+
+describe("a transaction", () => {
+  it("of a hundred recipients with a long text reaches every inbox", async () => {
+    const text = `principium ${"ж ".repeat(128 * 1024)}finis`;
+    const entries = Array.from({ length: 100 }, (_, n) =>
+      entryOf(account + n, { domain: account, extracted: { text } }),
+    );
+    const results = await indexMessage(db, entries, { portal: "waiting" });
+    expect(results.every(({ isNew }) => isNew)).toBe(true);
+    expect(await backlogPage(db, account, null, 200)).toHaveLength(100);
+    expect(await found(account + 99, "principium")).toBe(1);
+    expect(await found(account + 99, "finis")).toBe(0);
+  });
+
+  it("of one recipient has its long text indexed to the end", async () => {
+    await arrive(entryOf(account, { extracted: { text: `principium ${"ж ".repeat(128 * 1024)}finis` } }));
+    expect(await found(account, "finis")).toBe(1);
+  });
+
+  it("is written wholly or not at all", async () => {
+    const spoiled = { ...entryOf(account + 1), key: null as unknown as string };
+    await expect(indexMessage(db, [entryOf(account), spoiled], { portal: "waiting" })).rejects.toThrow();
+    expect(await rowsOf(account)).toEqual([]);
+    expect(await seqOf(account)).toBe(0);
+    expect(await found(account, "")).toBe(0);
+  });
+
+  it("that one of two had before is new to the other alone", async () => {
+    const old = entryOf(account);
+    await arrive(old);
+    const fresh = entryOf(account + 1, { key: "archive/again" });
+    const results = await indexMessage(db, [{ ...old, key: "archive/again" }, fresh], { portal: "waiting" });
+    expect(results).toEqual([
+      { isNew: false, key: old.key },
+      { isNew: true, key: "archive/again" },
+    ]);
+  });
+
+  it("for an account whose rows are missing makes its inbox and shows the message there", async () => {
+    const lost = account + 7;
+    const [id = 0] = await arrive(entryOf(lost));
+    expect(Math.floor(id / 2 ** 32)).toBe(await folderOf(lost, "inbox"));
+  });
+});
+
+describe("a placement", () => {
+  it("has a UID that grows, and the change number with it", async () => {
+    const ids = await arrive(entryOf(account), entryOf(account), entryOf(account));
+    const inbox = await folderOf(account, "inbox");
+    expect(ids.map((id) => id - inbox * 2 ** 32)).toEqual([1, 2, 3]);
+    expect((await placement(ids[2] ?? 0))?.modseq).toBe(3);
+  });
+
+  it("that a person asked for out of the archive waits for nobody", async () => {
+    const entry = entryOf(account, { domain: account });
+    await indexMessage(db, [entry], { portal: "again" });
+    expect(await backlogPage(db, account, null, 10)).toEqual([]);
+  });
+});
+
+describe("a repeat", () => {
+  it("is known for five days, then it is a message of its own", async () => {
+    const first = entryOf(account);
+    await arrive(first);
+    const { mid, once } = first;
+    const within = NOON + REPEAT_WINDOW;
+    expect(await findRepeat(db, account, mid, once, within)).toBe(true);
+    expect(await findRepeat(db, account, mid, once, within + 1)).toBe(false);
+    const [late] = await indexMessage(db, [{ ...first, at: within, key: "archive/late" }], { portal: "waiting" });
+    expect(late).toEqual({ isNew: false, key: first.key });
+    const [later] = await indexMessage(db, [{ ...first, at: within + 1, key: "archive/later" }], { portal: "waiting" });
+    expect(later).toEqual({ isNew: true, key: "archive/later" });
+    expect(await rowsOf(account)).toHaveLength(2);
+  });
+
+  it("for another account is none", async () => {
+    const first = entryOf(account);
+    await arrive(first);
+    expect(await findRepeat(db, account + 1, first.mid, first.once, NOON)).toBe(false);
+  });
+});
+
+describe("a thread", () => {
+  it("takes in the answer to one of its messages, and the answer to that", async () => {
+    await arrive(entryOf(account, { mid: `a${account}@x` }));
+    await arrive(entryOf(account, { mid: `b${account}@x`, extracted: { inReplyTo: `a${account}@x` } }));
+    await arrive(entryOf(account, { mid: `c${account}@x`, extracted: { references: [`b${account}@x`] } }));
+    await arrive(entryOf(account));
+    const threads = (await rowsOf(account)).map(({ thread }) => thread);
+    expect(new Set(threads.slice(0, 3)).size).toBe(1);
+    expect(threads[3]).not.toBe(threads[0]);
+  });
+
+  it("does not reach into the mail of another account", async () => {
+    await arrive(entryOf(account, { mid: `a${account}@x` }));
+    await arrive(entryOf(account + 1, { extracted: { references: [`a${account}@x`] } }));
+    expect((await rowsOf(account))[0]?.thread).not.toBe((await rowsOf(account + 1))[0]?.thread);
+  });
+});
