@@ -30,6 +30,8 @@ export const REPEAT_WINDOW = 5 * 24 * 3600_000;
 
 /** Characters of text that one batch brings to the full-text index, over all its recipients: D1 takes some 30 MB at once. */
 export const MAX_INDEX_TEXT = 2 * 1024 * 1024;
+/** A Message-ID that is longer than a line (RFC 5322 §2.1.1) is none: it is part of a key. */
+export const MAX_IDENTIFIER = 998;
 /** Messages that one refers to, looked for to find its conversation: the nearest are last (RFC 5322 §3.6.4). */
 export const MAX_THREAD_REFERENCES = 20;
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { MAX_IDENTIFIER } from "../../src/core/limits.ts";
 import { countReceived, lastHopTraceEnd, latin1, messageIdOf, readHeader } from "../../src/core/mime/header.ts";
 import { deliveredByUs, traceHeaders } from "../../src/core/mime/trace.ts";
 
@@ -45,6 +46,14 @@ describe("the header of a message", () => {
 
   it("does not take an empty Message-ID for one", () => {
     expect(messageIdOf(readHeader(bytes("Message-ID: <>\r\n\r\n")))).toBeNull();
+  });
+
+  it.each([
+    [MAX_IDENTIFIER, true],
+    [MAX_IDENTIFIER + 1, false],
+  ])("takes a Message-ID of %i octets for one: %s", (length, taken) => {
+    const id = `${"x".repeat(length - 4)}@y.z`;
+    expect(messageIdOf(readHeader(bytes(`Message-ID: <${id}>\r\n\r\n`)))).toBe(taken ? id : null);
   });
 
   it("covers the message without gap or overlap, whatever its octets", () => {

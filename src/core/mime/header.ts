@@ -1,4 +1,5 @@
 /** The header of a message as octets: where its fields lie, without decoding or changing anything. */
+import { MAX_IDENTIFIER } from "../limits.ts";
 
 export interface HeaderField {
   /** Lower case; empty for a line that is no field, such as an mbox `From ` line. */
@@ -82,11 +83,11 @@ export function lastHopTraceEnd(header: Header): number {
   return end;
 }
 
-/** Message-ID without angle brackets (RFC 5322 §3.6.4); null where there is none or an empty one. */
+/** Message-ID without angle brackets (RFC 5322 §3.6.4); null where there is none, an empty one, or one too long for a line. */
 export function messageIdOf(header: Header): string | null {
   const value = header.fields.find((field) => field.name === "message-id")?.value.trim() ?? "";
   const id = value.replace(/^<(.*)>$/s, "$1").trim();
-  return id === "" ? null : id;
+  return id === "" || id.length > MAX_IDENTIFIER ? null : id;
 }
 
 export function countReceived(header: Header): number {

@@ -1,6 +1,6 @@
 /** What indexing takes out of a message. Of mail that no parser understands, it takes what there is. */
 import PostalMime, { type Address, decodeWords, type Email } from "postal-mime";
-import { MAX_BUFFERED_BYTES, MAX_HEADER_BYTES } from "../../core/limits.ts";
+import { MAX_BUFFERED_BYTES, MAX_HEADER_BYTES, MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
 import { readHeader } from "../../core/mime/header.ts";
 import { htmlToText } from "./html-text.ts";
 import type { Extracted, MailAddress } from "./meta.ts";
@@ -10,8 +10,15 @@ import { reduce } from "./reduce.ts";
 const MAX_TEXT = 256 * 1024;
 const PREVIEW = 200;
 const MAX_SUBJECT = 2_000;
-/** Each of a long list of addressees is a token of the full text; this many are. */
-const MAX_ADDRESSES = 500;
+/** The From of several people (RFC 5322 §3.6.2), as one line. */
+const MAX_SENDER = 2_000;
+/** Of a person, or a file. */
+const MAX_NAME = 256;
+/**
+ * Characters of each list, of addressees, references or attachments: some three hundred addresses. A row has room for 2 MB,
+ * and the rows of a hundred recipients go in one batch: mail made to be too large for it would never be accepted.
+ */
+const MAX_LIST = 15_000;
 
 export interface Extraction extends Extracted {
   /** The message could not be parsed as it stands: fields may be missing. */
@@ -75,18 +82,24 @@ function fromEmail(email: Email): Extracted {
         .trim(),
       MAX_SUBJECT,
     ),
-    sender: from.map(({ name, address }) => (name === "" ? address : `${name} <${address}>`)).join(", "),
+    sender: cut(
+      from.map(({ name, address }) => (name === "" ? address : `${name} <${address}>`)).join(", "),
+      MAX_SENDER,
+    ),
     text,
     preview: cut(text.replace(/\s+/g, " ").trim(), PREVIEW),
     from,
     to: addresses(email.to ?? []),
     cc: addresses(email.cc ?? []),
     replyTo: addresses(email.replyTo ?? []),
-    references: identifiers(email.references),
-    attachments: email.attachments.map(({ filename, mimeType }) => ({
-      name: wellFormed(filename ?? ""),
-      type: mimeType,
-    })),
+    // The nearest ones are last (RFC 5322 §3.6.4).
+    references: upToLimit(identifiers(email.references).toReversed()).toReversed(),
+    attachments: upToLimit(
+      email.attachments.map(({ filename, mimeType }) => ({
+        name: cut(wellFormed(filename ?? ""), MAX_NAME),
+        type: cut(wellFormed(mimeType), MAX_NAME),
+      })),
+    ),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
     ...(Number.isNaN(date) ? {} : { date }),
@@ -95,18 +108,32 @@ function fromEmail(email: Email): Extracted {
 
 /** Groups (RFC 5322 §3.4) are taken apart. */
 function addresses(list: readonly Address[]): MailAddress[] {
-  return list
-    .flatMap((entry) => entry.group ?? [entry])
-    .map(({ name, address }) => ({ name: wellFormed(name ?? ""), address: wellFormed(address ?? "") }))
-    .slice(0, MAX_ADDRESSES);
+  return upToLimit(
+    list
+      .flatMap((entry) => entry.group ?? [entry])
+      .map(({ name, address }) => ({
+        name: cut(wellFormed(name ?? ""), MAX_NAME),
+        address: cut(wellFormed(address ?? ""), MAX_PATH_BYTES),
+      })),
+  );
 }
 
-/** `<a@b> <c@d>` to `a@b`, `c@d`. */
+/** The first ones of a list, as many as there is room for. */
+function upToLimit<T>(list: readonly T[]): T[] {
+  let room = MAX_LIST;
+  const end = list.findIndex((one) => {
+    room -= JSON.stringify(one).length;
+    return room < 0;
+  });
+  return list.slice(0, end === -1 ? list.length : end);
+}
+
+/** `<a@b> <c@d>` to `a@b`, `c@d`. One that is too long to be a line is none. */
 function identifiers(text: string | undefined): string[] {
   return (text ?? "")
     .split(/[\s,]+/)
     .map((part) => wellFormed(part.replace(/^<|>$/g, "")))
-    .filter((part) => part !== "");
+    .filter((part) => part !== "" && part.length <= MAX_IDENTIFIER);
 }
 
 /** SQLite's text ends at NUL for some readers, and half a surrogate pair is no UTF-8. */

@@ -1,6 +1,6 @@
 /**
  * A message's rows: in the archive and, where it goes there, in a portal inbox. One batch a shard, all or nothing; D1 counts its
- * statements against the invocation's 1,000, so what can be is said once for all.
+ * statements against the 1,000 of an invocation, as far as is known, so what can be is said once for all.
  * Rows written: archive 5, portal 10, a repeat 0 (test/worker/store/costs.test.ts).
  */
 import type { Envelope } from "../../core/envelope.ts";
