@@ -13,7 +13,7 @@ import { bodyDocument } from "./body.ts";
 import { Form } from "./form.ts";
 import { page } from "./layout.tsx";
 import { MessageBody, senderOf } from "./message-parts.tsx";
-import { Choice, Done, Field, ProblemNotice, Time } from "./parts.tsx";
+import { Choice, Done, Field, ProblemNotice, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
 export const archivePages = new Hono<AppEnv>();
@@ -99,7 +99,7 @@ function Item({ item }: { item: ArchiveItem }) {
           {item.direction === "out" ? item.meta.envelope.to : senderOf(item)}
         </span>
         <span class="message-when">
-          <Time at={item.at} />
+          <ShortTime at={item.at} />
         </span>
         <span class="message-subject">{item.subject || "(no subject)"}</span>
         <span class="message-preview">{item.preview}</span>

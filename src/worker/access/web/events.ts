@@ -1,12 +1,46 @@
 /** An event of the log in words. What is not known here is shown as it is. */
 import type { NewEvent } from "../../domain/contract.ts";
 
+type Facts = NewEvent["data"];
+
+const SENTENCES: Readonly<Record<string, (facts: Facts) => string>> = {
+  mode_changed: ({ to, cause }) => `Switched to ${text(to)} mode: ${text(cause)}`,
+  failback_run: ({ delivered, refused, deferred }) =>
+    `Waiting mail was given back: ${text(delivered)} delivered, ${text(refused)} refused, ${text(deferred)} deferred`,
+  archive_copy_missing: () => "A message was delivered, but its archive copy could not be kept",
+  domain_created: () => "The domain was added",
+  domain_changed: (facts) => `The settings were changed: ${listed(facts)}`,
+  mailbox_registered: ({ mailbox }) => `The mailbox ${text(mailbox)} was registered`,
+  mailboxes_registered: ({ mailboxes }) => `${text(mailboxes)} mailboxes were registered`,
+  mailbox_changed: ({ mailbox, changed }) => `The mailbox ${text(mailbox)} was changed: ${text(changed)}`,
+  mailbox_removed: ({ mailbox }) => `The mailbox ${text(mailbox)} was removed`,
+  waiting_mail_kept: ({ messages, what }) => `${counted(messages)} for ${text(what)} stayed on Holdfast for good`,
+  waiting_mail_discarded: ({ messages, what }) => `${counted(messages)} for ${text(what)} left the inbox undelivered`,
+  waiting_mail_removed: ({ how, mailbox }) =>
+    `A waiting message was ${text(how)} in ${text(mailbox)}, so it is not delivered`,
+  archive_redelivered: ({ outcome, to }) =>
+    `A message of the archive was delivered again${to === undefined ? "" : ` to ${text(to)}`}: ${text(outcome)}`,
+};
+
 export function describeEvent({ kind, data }: NewEvent): string {
-  const facts = Object.entries(data)
-    .filter(([, value]) => value !== undefined && value !== null && value !== "")
-    .map(([name, value]) => `${words(name)} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`);
-  return [capitalised(words(kind)), facts.join(", ")].filter(Boolean).join(": ");
+  return SENTENCES[kind]?.(data) ?? [capitalised(words(kind)), listed(data)].filter(Boolean).join(": ");
 }
+
+function listed(facts: Facts): string {
+  return Object.entries(facts)
+    .filter(([, value]) => value !== undefined && value !== null && value !== "")
+    .map(([name, value]) => `${words(name)} ${text(value)}`)
+    .join(", ");
+}
+
+function text(value: unknown): string {
+  if (Array.isArray(value)) return value.map(text).join(", ");
+  if (typeof value === "object" && value !== null) return `(${listed(value as Facts)})`;
+  if (typeof value === "boolean") return value ? "on" : "off";
+  return String(value);
+}
+
+const counted = (count: unknown): string => `${text(count)} ${count === 1 ? "message" : "messages"}`;
 
 /** `mode_changed` and `modeChanged` alike. */
 const words = (name: string): string =>
@@ -15,4 +49,4 @@ const words = (name: string): string =>
     .replaceAll("_", " ")
     .toLowerCase();
 
-const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const capitalised = (sentence: string): string => sentence.charAt(0).toUpperCase() + sentence.slice(1);

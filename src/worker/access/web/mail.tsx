@@ -9,7 +9,7 @@ import { folderName, userOf } from "../api/mail.ts";
 import type { AppContext, AppEnv } from "../context.ts";
 import { page } from "./layout.tsx";
 import { senderOf } from "./message-parts.tsx";
-import { Done, Time } from "./parts.tsx";
+import { Done, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
 export const mailPages = new Hono<AppEnv>();
@@ -119,7 +119,7 @@ function MessageItem({ row }: { row: PlacedMessage }) {
           {senderOf(row)}
         </span>
         <span class="message-when">
-          <Time at={row.at} />
+          <ShortTime at={row.at} />
         </span>
         <span class="message-subject">
           {flagged && (

@@ -18,6 +18,10 @@ export function senderOf({ meta, sender }: Pick<Summary, "meta" | "sender">): st
 const written = (addresses: readonly MailAddress[]): string =>
   addresses.map(({ name, address }) => (name ? `${name} <${address}>` : address)).join(", ");
 
+/** The header names whom the envelope names: then the envelope says nothing new. */
+const isNamed = ({ to, cc, envelope }: MessageMeta): boolean =>
+  [...to, ...cc].some(({ address }) => address.toLowerCase() === envelope.to.toLowerCase());
+
 /** @param path of the message; its body, attachments and octets are below it */
 export function MessageBody({ row, opened, path }: { row: Summary; opened: OpenedMessage; path: string }) {
   const { meta } = row;
@@ -38,8 +42,12 @@ export function MessageBody({ row, opened, path }: { row: Summary; opened: Opene
         <dd>
           <Time at={row.at} />
         </dd>
-        <dt>For</dt>
-        <dd>{meta.envelope.to}</dd>
+        {!isNamed(meta) && (
+          <>
+            <dt>Came for</dt>
+            <dd>{meta.envelope.to}</dd>
+          </>
+        )}
       </dl>
       {opened.attachments.length > 0 && (
         <ul class="attachments" aria-label="Attachments">

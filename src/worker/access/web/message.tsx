@@ -113,10 +113,13 @@ async function messagePage(c: AppContext, row: PlacedMessage, problem?: Problem)
   );
 }
 
+/** What a person writes, and the archive, which has every message already. */
+const NO_TARGETS: ReadonlySet<string> = new Set(["sent", "drafts", "archive"]);
+
 function MessageActions({ row, folders }: { row: PlacedMessage; folders: readonly Folder[] }) {
   const { flagged } = readFlags(row.flags);
   const current = folders.find(({ id }) => id === row.folder);
-  const others = folders.filter((folder) => folder.id !== row.folder && folder.role !== "archive");
+  const others = folders.filter(({ id, role }) => id !== row.folder && !(role && NO_TARGETS.has(role)));
   return (
     <div class="actions message-actions">
       <form method="post" action={`/mail/messages/${row.id}`}>

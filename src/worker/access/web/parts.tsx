@@ -16,6 +16,19 @@ export function Time({ at }: { at: number }) {
   return <time datetime={new Date(at).toISOString()}>{DATE.format(at)} UTC</time>;
 }
 
+const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZone: "UTC",
+});
+
+/** For lists, whose items are at most 90 days old: no year. */
+export function ShortTime({ at }: { at: number }) {
+  return <time datetime={new Date(at).toISOString()}>{DAY_AND_TIME.format(at)}</time>;
+}
+
 /** How long something takes or took, in the two largest units. */
 export function duration(milliseconds: number): string {
   const minutes = Math.floor(milliseconds / 60_000);
