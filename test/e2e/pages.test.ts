@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { createTransport } from "nodemailer";
-import { type Browser, chromium, type Page, type Response } from "playwright-core";
+import { type Browser, chromium, type Page, type Request } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Service } from "../../src/local/demo/service.ts";
 
@@ -67,21 +67,19 @@ async function inspect(page: Page, where: string): Promise<void> {
 
 async function visit(page: Page, where: string): Promise<void> {
   const requests: string[] = [];
-  const bodies: Promise<number>[] = [];
-  const watch = (response: Response): void => {
-    requests.push(response.url());
-    // A redirect has no body to ask for.
-    const redirected = response.status() >= 300 && response.status() < 400;
-    bodies.push(redirected ? Promise.resolve(0) : response.body().then((body) => body.length));
-  };
-  page.on("response", watch);
+  const watch = (request: Request): void => void requests.push(request.url());
+  page.on("request", watch);
   await page.goto(url(where));
-  page.off("response", watch);
+  page.off("request", watch);
   expect(
     requests.every((one) => one.startsWith(service.addresses.http)),
     `${where}: ${requests.join(" ")}`,
   ).toBe(true);
-  const octets = (await Promise.all(bodies)).reduce((sum, one) => sum + one, 0);
+  const octets = await page.evaluate(() => {
+    const entries = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    return entries.reduce((sum, entry) => sum + (entry as PerformanceResourceTiming).decodedBodySize, 0);
+  });
+  expect(octets, where).toBeGreaterThan(1_000);
   expect(octets, where).toBeLessThan(MAX_PAGE_OCTETS);
   await inspect(page, where);
 }
