@@ -95,10 +95,18 @@ async function demonstrate(): Promise<Ledger> {
 
   await origin.start("451");
   progress.say("the origin is up again, but answers 451 to every recipient");
-  await pause(25_000);
+  await until("a proof that fails", async () => {
+    const { items } = await service.call<{ items: { kind: string }[] }>(
+      "GET",
+      `/api/domains/${DOMAIN}/events?limit=20`,
+    );
+    return items.some(({ kind }) => kind === "proof_failed");
+  });
   const still = await domain();
   if (still.mode !== "emergency") throw new Error("the domain went back to normal although the origin takes no mail");
-  progress.say(`still emergency, ${still.backlog.waiting} wait: a server that greets is not one that takes mail`);
+  progress.say(
+    `one message was tried and deferred: still emergency, ${still.backlog.waiting} wait; a server that greets is not one that takes mail`,
+  );
 
   origin.answer("250");
   const backAt = Date.now();
