@@ -86,10 +86,20 @@ function flatten(metadata: RawMetadata): Record<string, string> {
     direction,
     domain,
     from,
-    recipients: JSON.stringify(recipients),
+    recipients: `[${recipients.map(escaped).join(",")}]`,
     body,
     smtputf8: String(smtputf8),
   };
+}
+
+/** What a recipient takes up of MAX_ENVELOPE_METADATA_BYTES, in octets. */
+export function recipientOctets(to: string): number {
+  return escaped(to).length + 1;
+}
+
+/** JSON in ASCII: with one letter beyond Latin-1 R2 counts two octets for each of all the others too. */
+function escaped(address: string): string {
+  return JSON.stringify(address).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** What `flatten` made. @throws where the object is none of ours */

@@ -6,6 +6,7 @@ import { parseAddress, splitAddress } from "../../core/address.ts";
 import { type Row, rowFor } from "../../core/decision.ts";
 import { MAX_ENVELOPE_METADATA_BYTES, MAX_RECIPIENTS } from "../../core/limits.ts";
 import type { Outcome, Reply } from "../../core/outcome.ts";
+import { recipientOctets } from "../archive/raw.ts";
 import { planFor } from "../decide/plan.ts";
 import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
@@ -96,7 +97,7 @@ export class Recipients {
     this.row = row;
     if (row.goesTo === "portal") this.unavailable = outcome;
     this.accepted.push({ to, plan, status });
-    this.#octets += to.length + 3;
+    this.#octets += recipientOctets(to);
     return replies.recipientAccepted;
   }
 
@@ -108,8 +109,7 @@ export class Recipients {
 
   /** All recipients must fit into the metadata beside the octets (design, rule 4). */
   #hasRoomFor(to: string): boolean {
-    const octets = new TextEncoder().encode(to).length + 3;
-    return this.accepted.length < MAX_RECIPIENTS && this.#octets + octets <= MAX_ENVELOPE_METADATA_BYTES;
+    return this.accepted.length < MAX_RECIPIENTS && this.#octets + recipientOctets(to) <= MAX_ENVELOPE_METADATA_BYTES;
   }
 }
 

@@ -76,6 +76,14 @@ describe("several recipients in one transaction", () => {
     expect(new Set(rows.map((row) => row.key)).size).toBe(1);
   });
 
+  it("takes as many recipients in UTF-8 as there is room for beside the octets, and the others come again", async () => {
+    await must("PUT", `/api/domains/${one.domain}/mode`, { mode: "emergency" });
+    const to = Array.from({ length: 100 }, (_, n) => `ann+${"δ".repeat(28)}${10 + n}@one.example`);
+    const { rcpt, final } = await send(to, letter(), { mail: { smtputf8: true } });
+    expect(new Set(rcpt.map((reply) => reply.code))).toEqual(new Set([250, 452]));
+    expect(final?.code).toBe(250);
+  });
+
   it("is taken once where the sender names a recipient twice", async () => {
     const { rcpt } = await send(["ann@one.example", "ann@one.example"], letter({ Subject: "Named twice" }));
     expect(rcpt.map((reply) => reply.code)).toEqual([250, 250]);
