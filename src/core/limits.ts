@@ -124,6 +124,8 @@ export const FLIGHT_LEASE = (MAX_MESSAGE_BYTES / BODY_RATE) * 1000 + FINAL_TIMEO
 /** Rows of the backlog read from a shard at once, and placements settled at once. */
 export const BACKLOG_PAGE = 100;
 
+/** Whole hours that the sweep for archive copies without a row looks back: cron may miss one, and an index be down for two. */
+export const MEND_HOURS = 3;
 /** Days in the archive: D1 purges at 90, R2's rule is one day later. */
 export const ARCHIVE_DAYS = 90;
 /** What the portal still references is copied to `mail/` at this age. */

@@ -1,6 +1,7 @@
 /** What the platform calls. */
 import { createApp } from "./access/app.ts";
 import { gatewayRoutes } from "./access/gateway/routes.ts";
+import { mendArchive } from "./archive/mend.ts";
 import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
 import { wakeAll, wakeWatched } from "./failback/wake.ts";
@@ -18,10 +19,11 @@ export default {
     return (forGateways ? gatewayRoutes : app).fetch(request, env, ctx);
   },
   email: receiveEmail,
-  async scheduled(controller, env) {
+  async scheduled(controller, env, ctx) {
     if (controller.cron !== HOURLY) return wakeAll(env);
-    // One must not keep the other from running.
-    const [retained, woken] = await Promise.allSettled([hourly(env, controller.scheduledTime), wakeWatched(env)]);
-    for (const result of [retained, woken]) if (result.status === "rejected") throw result.reason;
+    const now = controller.scheduledTime;
+    // One must not keep the others from running.
+    const results = await Promise.allSettled([hourly(env, now), wakeWatched(env), mendArchive(env, ctx, now)]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
   },
 } satisfies ExportedHandler<Env>;

@@ -27,8 +27,13 @@ export interface RawWriter {
 /** `archive/YYYY-MM-DD/HH/ULID`, UTC. @param now unix milliseconds */
 export function newKey(now: number): { readonly key: string; readonly id: string } {
   const id = ulid(now);
-  const time = new Date(now).toISOString();
-  return { key: `archive/${time.slice(0, 10)}/${time.slice(11, 13)}/${id}`, id };
+  return { key: `${hourPrefix(now)}${id}`, id };
+}
+
+/** What the keys of that hour begin with. @param at unix milliseconds */
+export function hourPrefix(at: number): string {
+  const time = new Date(at).toISOString();
+  return `archive/${time.slice(0, 10)}/${time.slice(11, 13)}/`;
 }
 
 /** Where what the portal still references goes before the archive's rule takes it: the same each time for the same object. */

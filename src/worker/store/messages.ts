@@ -72,3 +72,16 @@ export async function findRepeat(
     .first<number>("id");
   return row !== null;
 }
+
+/** The R2 keys with that prefix among the messages from that number on (expiry.ts tells the number). */
+export async function keysFrom(db: D1Database, first: number, prefix: string): Promise<string[]> {
+  const { results } = await within(
+    db
+      .prepare("SELECT DISTINCT key FROM message WHERE id >= ?1 AND key >= ?2 AND key < ?2 || '~'")
+      .bind(first, prefix)
+      .all<{ key: string }>(),
+    INDEX_TIMEOUT,
+    "D1 read of keys",
+  );
+  return results.map(({ key }) => key);
+}
