@@ -161,20 +161,24 @@ export async function setFlags(
   );
 }
 
-/** A message of the archive into its account's inbox again, as a person asked: no part of the backlog. */
+/**
+ * A message of the archive into its account's inbox again, as a person asked: no part of the backlog.
+ * @throws where the account has no inbox: nobody would see it
+ */
 export async function placeInInbox(db: D1Database, account: number, message: number): Promise<void> {
-  await within(
-    db.batch([
+  const results = await within(
+    db.batch<{ id: number }>([
       db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1").bind(account),
       db
         .prepare(
           `INSERT INTO placement (id, account, message, modseq, created)
            SELECT f.id * ${FOLDER_STRIDE} + a.seq, a.id, ?2, a.seq, a.seq
-           FROM account a JOIN folder f ON f.account = a.id AND f.role = 'inbox' WHERE a.id = ?1`,
+           FROM account a JOIN folder f ON f.account = a.id AND f.role = 'inbox' WHERE a.id = ?1 RETURNING id`,
         )
         .bind(account, message),
     ]),
     INDEX_TIMEOUT,
     "D1 batch of a redelivery",
   );
+  if (!results[1]?.results[0]) throw new Error(`account ${account} has no inbox`);
 }

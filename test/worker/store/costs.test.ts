@@ -3,6 +3,7 @@ import { env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
 import { indexMessage } from "../../../src/worker/archive/index.ts";
 import { purge } from "../../../src/worker/archive/retention.ts";
+import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { createAccount } from "../../../src/worker/store/accounts.ts";
 import { markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
@@ -82,5 +83,21 @@ describe("rows written", () => {
     expect(await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n")).toBe(1);
     expect(counts.rowsWritten).toBeLessThanOrEqual(40);
     expect(counts.rowsWritten).toBeGreaterThan(0);
+  });
+});
+
+describe("rows read by a search", () => {
+  it("grow with what it finds in a mailbox, not with what there is in all the others", async () => {
+    await createAccount(env.SHARD_0, 2, 1, NOON);
+    const others = Array.from({ length: 60 }, () => entryOf(2, { extracted: { subject: "Common word" } }));
+    await indexMessage(env.SHARD_0, others, { portal: false });
+    await indexMessage(env.SHARD_0, [entryOf(ANN, { extracted: { subject: "Common word" } })], { portal: false });
+    const scope = { kind: "account", account: ANN, shard: 0 } as const;
+    let found: unknown;
+    const counts = await cost(async (env) => {
+      found = (await searchArchive(env, scope, { q: "common" }, null, 50))?.items.length;
+    });
+    expect(found).toBe(1);
+    expect(counts.rowsRead).toBeLessThanOrEqual(6);
   });
 });

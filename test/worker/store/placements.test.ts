@@ -9,6 +9,7 @@ import {
   findPlacement,
   listPlacements,
   movePlacement,
+  placeInInbox,
   removePlacement,
   setFlags,
 } from "../../../src/worker/store/placements.ts";
@@ -159,4 +160,20 @@ it("an account that is made twice has its folders once", async () => {
   const folders = await listFolders(db, account);
   expect(folders.map(({ role }) => role)).toEqual(["inbox", "sent", "drafts", "trash", "junk", "archive"]);
   expect(folders.every(({ uidvalidity }) => uidvalidity === NOON / 1000)).toBe(true);
+});
+
+describe("a message of the archive placed in the inbox again", () => {
+  it("is there with a new UID and waits for nobody", async () => {
+    const id = await one();
+    const message = (await findPlacement(db, account, id))?.message ?? 0;
+    await removePlacement(db, account, id);
+    await placeInInbox(db, account, message);
+    const [again] = await listPlacements(db, account, await folderOf(account, "inbox"), null, 10);
+    expect(again).toMatchObject({ message, waiting: null });
+    expect(again?.id).toBeGreaterThan(id);
+  });
+
+  it("of an account without an inbox is an error", async () => {
+    await expect(placeInInbox(db, account + 5_000, 1)).rejects.toThrow("has no inbox");
+  });
 });
