@@ -23,14 +23,15 @@ interface Service {
   readonly addresses: Addresses;
 }
 
-/** `npm start` without npm in between, so that a signal reaches the service itself. */
-function spawnStart(environment: Record<string, string>): { child: ChildProcess; output: string[] } {
+/** `npm start` without npm in between, so that a SIGKILL reaches the service itself; or with it. */
+function spawnStart(environment: Record<string, string>, npm = false): { child: ChildProcess; output: string[] } {
   const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8")) as {
     scripts: { start: string };
   };
-  const [command, ...args] = scripts.start.split(" ");
-  expect(command).toBe("node");
-  const child = spawn(process.execPath, args, {
+  // `exec`: a signal to npm is a signal to the service, and no shell in between dies of it.
+  const [exec, command, ...args] = scripts.start.split(" ");
+  expect([exec, command]).toEqual(["exec", "node"]);
+  const child = spawn(npm ? "npm" : process.execPath, npm ? ["start"] : args, {
     cwd: REPOSITORY,
     env: { ...process.env, HOLDFAST_STATE: state, HOLDFAST_OPERATOR_TOKEN: TOKEN, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
@@ -42,11 +43,9 @@ function spawnStart(environment: Record<string, string>): { child: ChildProcess;
   return { child, output };
 }
 
-async function start(ports: { http: number; mx: number } = { http: 0, mx: 0 }): Promise<Service> {
-  const { child, output } = spawnStart({
-    HOLDFAST_HTTP_PORT: String(ports.http),
-    HOLDFAST_MX_PORT: String(ports.mx),
-  });
+async function start(ports: { http: number; mx: number } = { http: 0, mx: 0 }, npm = false): Promise<Service> {
+  const environment = { HOLDFAST_HTTP_PORT: String(ports.http), HOLDFAST_MX_PORT: String(ports.mx) };
+  const { child, output } = spawnStart(environment, npm);
   const ended = new AbortController();
   child.once("exit", () => ended.abort());
   while (!output.includes("holdfast ready")) {
@@ -69,6 +68,15 @@ async function api(service: Service, method: string, path: string, body?: unknow
     headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
+}
+
+async function isUp({ addresses }: Service): Promise<boolean> {
+  try {
+    return (await greeting(addresses.mx)).startsWith("220");
+  } catch (error) {
+    if ((error as { code?: string }).code === "ECONNREFUSED") return false;
+    throw error;
+  }
 }
 
 function greeting({ host, port }: { host: string; port: number }): Promise<string> {
@@ -136,6 +144,16 @@ describe("npm start", () => {
     const service = await start();
     expect(await end(service.child, "SIGTERM")).toBe(0);
     await expect(greeting(service.addresses.mx)).rejects.toThrow("ECONNREFUSED");
+    await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
+  });
+
+  it("stops cleanly when npm is told to, and leaves nothing behind", async () => {
+    const service = await start({ http: 0, mx: 0 }, true);
+    await end(service.child, "SIGTERM");
+    // npm may be gone a moment before its child.
+    for (let left = 100; left > 0 && (await isUp(service)); left--)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await isUp(service)).toBe(false);
     await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
   });
 
