@@ -56,7 +56,7 @@ export class DomainFailback {
       messages: MAX_SLICE_MESSAGES,
       connections: MAX_FAILBACK_CONNECTIONS,
       time: SLICE_TIME,
-      early: false,
+      deferred: "due",
     });
     this.#conclude(run, result);
   }

@@ -37,8 +37,8 @@ export interface SliceOptions {
   readonly connections: number;
   /** Milliseconds after which no further message is begun. */
   readonly time: number;
-  /** Take what is deferred although its pause is not over: for the proof. */
-  readonly early: boolean;
+  /** Of messages that were deferred before: those whose pause is over, none, or all. */
+  readonly deferred: "due" | "none" | "all";
 }
 
 /** Never rejects. */
@@ -98,7 +98,9 @@ class Slice {
         this.#settlement.refused(flight, known.reply ?? "null");
         return false;
       case "deferred":
-        return this.#options.early || known.dueAt <= this.#ports.clock();
+        return (
+          this.#options.deferred === "all" || (this.#options.deferred === "due" && known.dueAt <= this.#ports.clock())
+        );
       case "withdrawn":
         return known.dueAt < flight.readAt;
       case "sending":
@@ -183,7 +185,7 @@ class Slice {
     const { flights, clock } = this.#ports;
     this.#begun++;
     const began = clock();
-    const attempts = flights.claim(flight.key, slot, began, flight.readAt, this.#options.early);
+    const attempts = flights.claim(flight.key, slot, began, flight.readAt, this.#options.deferred === "all");
     if (attempts === null) return this.#pass(); // withdrawn meanwhile
     const source = await this.#octets(flight, attempts);
     if (!source) return this.#pass();

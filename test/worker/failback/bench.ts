@@ -7,12 +7,12 @@ import type { NewEvent } from "../../../src/worker/domain/contract.ts";
 import { openDatabase } from "../../../src/worker/domain/database.ts";
 import { Flights } from "../../../src/worker/failback/flights.ts";
 import type { FailbackPorts, RawMessage } from "../../../src/worker/failback/ports.ts";
-import { runSlice, type SliceResult } from "../../../src/worker/failback/slice.ts";
+import { runSlice, type SliceOptions, type SliceResult } from "../../../src/worker/failback/slice.ts";
 import type { WaitingMessage } from "../../../src/worker/store/backlog.ts";
 import { TestDomain } from "../domain/fixture.ts";
 
 export const accepted: Outcome = { kind: "delivered", reply: { code: 250, text: "ok" } };
-export const OPTIONS = { messages: 500, connections: 4, time: 20_000, early: false };
+export const OPTIONS: SliceOptions = { messages: 500, connections: 4, time: 20_000, deferred: "due" };
 
 export class Bench {
   now = 1_000_000;
@@ -54,7 +54,7 @@ export class Bench {
     return [...this.shards.values()].flat().map((row) => row.id);
   }
 
-  run(options: Partial<typeof OPTIONS> = {}): Promise<SliceResult> {
+  run(options: Partial<SliceOptions> = {}): Promise<SliceResult> {
     return runSlice(this.ports(), { ...OPTIONS, ...options });
   }
 

@@ -207,6 +207,29 @@ describe("the proof", () => {
     }
   });
 
+  it("is not held up by a message that the origin defers for a reason of its own: the next proof tries another", async () => {
+    await onBench([0], async (bench) => {
+      fill(bench, 3);
+      bench.answer = (to) => (to === "user1" ? deferral : accepted);
+      expect(await prove(bench.ports(), [])).toMatchObject({ ok: false });
+      // Long after its pause: it is the oldest still.
+      bench.now += 3600_000;
+      expect(await prove(bench.ports(), [])).toMatchObject({ ok: true });
+      expect(bench.sent).toEqual(["user1", "user2"]);
+    });
+  });
+
+  it("goes to a message that was deferred before where all were", async () => {
+    await onBench([0], async (bench) => {
+      fill(bench, 1);
+      bench.answer = () => deferral;
+      await prove(bench.ports(), []);
+      bench.answer = () => accepted;
+      expect(await prove(bench.ports(), [])).toMatchObject({ ok: true });
+      expect(bench.sent).toEqual(["user1", "user1"]);
+    });
+  });
+
   it("while our own storage gives no message is MAIL, RCPT and RSET: the origin is not less available for it", async () => {
     await onBench([0], async (bench) => {
       fill(bench, 2);
