@@ -48,7 +48,7 @@ export class Flights {
       .onConflictDoUpdate({
         target: flight.key,
         set: { state: "sending", slot, at: now },
-        setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early}))
+        setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early ? 1 : 0}))
           OR (${flight.state} = 'sending' AND ${flight.at} < ${now - FLIGHT_LEASE})
           OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})`,
       })
