@@ -5,6 +5,7 @@ import { join } from "node:path";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Service } from "../../src/local/demo/service.ts";
+import { blackHole } from "../support/black-hole.ts";
 import { FakeOrigin } from "../support/fake-origin.ts";
 import type { Behaviour } from "../support/origin-behaviour.ts";
 import { Postfix } from "../support/postfix.ts";
@@ -129,7 +130,11 @@ async function atOrigin(octets: Buffer): Promise<number> {
 async function until(what: string, done: () => Promise<boolean>, seconds = 60): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await done())) {
-    if (Date.now() > end) throw new Error(`waited ${seconds} s in vain for: ${what}\n${postfix.log().slice(-2000)}`);
+    if (Date.now() > end) {
+      const { items } = await service.call<{ items: unknown[] }>("GET", `/api/domains/${DOMAIN}/events?limit=12`);
+      const events = items.map((event) => JSON.stringify(event)).join("\n");
+      throw new Error(`waited ${seconds} s in vain for: ${what}\n${events}\n${postfix.log().slice(-2000)}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
@@ -233,6 +238,11 @@ describe("the origin misbehaves", () => {
       { user: { name: "holdfast", password: "other" } },
       { username: "holdfast", password: "not that one" },
     ],
+    [
+      "cannot check the password now (454)",
+      { user: { name: "holdfast", password: "right" }, steps: { auth: "454 4.7.0 Directory is down" } },
+      { username: "holdfast", password: "right" },
+    ],
     ["drops the connection after the final dot", { steps: { final: { drop: true } } }, {}],
     ["shuts down in the middle (421)", { steps: { rcpt: { reply: "421 4.3.2 Going down", drop: true } } }, {}],
   ];
@@ -243,20 +253,35 @@ describe("the origin misbehaves", () => {
       const origin = new FakeOrigin(behaviour);
       await routeTo(await origin.start(), route);
       try {
-        const [covered, other] = await Promise.all([
-          send("friend@example.net", `ann@${DOMAIN}`),
-          send("friend@example.net", `dan@${DOMAIN}`),
-        ]);
-        expect(covered.answer.code).toBe(250);
-        expect(await archived(covered.subject)).toHaveLength(1);
-        expect((await inbox("ann")).map((item) => item.subject)).toContain(covered.subject);
-        expect(other.answer.code).toBe(451);
+        await coveredIsKeptAndOtherWaits();
       } finally {
         await routeTo(postfix.port);
         await origin.stop();
       }
     },
   );
+
+  it("takes no connection at all: accepted and in the portal inbox; a temporary failure for who is not covered", async () => {
+    const hole = await blackHole();
+    await routeTo(hole.port);
+    try {
+      await coveredIsKeptAndOtherWaits();
+    } finally {
+      await routeTo(postfix.port);
+      await hole.close();
+    }
+  });
+
+  async function coveredIsKeptAndOtherWaits(): Promise<void> {
+    const [covered, other] = await Promise.all([
+      send("friend@example.net", `ann@${DOMAIN}`),
+      send("friend@example.net", `dan@${DOMAIN}`),
+    ]);
+    expect(covered.answer.code).toBe(250);
+    expect(await archived(covered.subject)).toHaveLength(1);
+    expect((await inbox("ann")).map((item) => item.subject)).toContain(covered.subject);
+    expect(other.answer.code).toBe(451);
+  }
 });
 
 describe("Postfix is the sender's server", () => {
@@ -281,12 +306,21 @@ describe("Postfix is the sender's server", () => {
       postfix.start();
       await until("normal", async () => (await mode()) === "normal", 90);
       await until("forty deliveries", async () => delivered(40) === 40, 60);
-      for (const number of letters(0, 40)) expect(copiesOf(number)).toBe(1);
+      for (const number of letters(0, 40)) {
+        expect(copiesOf(number)).toBe(1);
+        expect(await atOrigin(relayed(number))).toBe(1);
+      }
     } finally {
       sender.remove();
     }
   });
 
+  /** With Date and From, so that Postfix adds nothing below its Received. */
+  const relayed = (number: number) =>
+    Buffer.from(
+      `Message-ID: <relayed-${number}@example.net>\r\nDate: Tue, 3 Nov 2026 10:00:00 +0000\r\nFrom: <writer@example.net>\r\nSubject: Relayed ${number}\r\n\r\n.one\r\n..two\r\n8 bit: \xe4\xf6\r\n \r\n`,
+      "latin1",
+    );
   const copiesOf = (number: number) =>
     postfix.messages().filter((message) => message.includes(`Subject: Relayed ${number}\n`)).length;
   const delivered = (count: number) =>
@@ -298,8 +332,7 @@ describe("Postfix is the sender's server", () => {
       const connection = new SMTPConnection({ host: "127.0.0.1", port, ignoreTLS: true, name: "desk.example.net" });
       connection.once("error", reject);
       connection.connect(() => {
-        const octets = `Message-ID: <relayed-${number}@example.net>\r\nSubject: Relayed ${number}\r\n\r\nHello.\r\n`;
-        connection.send({ from: "writer@example.net", to: [`ann@${DOMAIN}`] }, octets, (error) => {
+        connection.send({ from: "writer@example.net", to: [`ann@${DOMAIN}`] }, relayed(number), (error) => {
           connection.quit();
           if (error) reject(error);
           else resolve();
@@ -307,4 +340,33 @@ describe("Postfix is the sender's server", () => {
       });
     });
   }
+});
+
+describe("an administrator has switched to emergency", () => {
+  const switchTo = (mode: string) => service.call("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
+
+  it("answers each recipient as the table says without asking Postfix, and gives everything back afterwards", async () => {
+    await switchTo("emergency");
+    const covered = await send("friend@example.net", `Ann+list@${DOMAIN}`);
+    expect(covered.answer.code).toBe(250);
+    expect((await inbox("ann")).map((item) => item.subject)).toContain(covered.subject);
+    expect(await archived(covered.subject)).toHaveLength(1);
+
+    const registered = await send("friend@example.net", `dan@${DOMAIN}`);
+    expect(registered.answer.text).toMatch(/^4\d\d 4\./);
+    const unknown = await send("friend@example.net", `nobody@${DOMAIN}`);
+    expect(unknown.answer.text).toMatch(/^550 5\.1\.1 /);
+    expect(unknown.answer.text).not.toContain("Never heard of");
+    const postmaster = await send("friend@example.net", `postmaster@${DOMAIN}`);
+    expect(postmaster.answer.code).toBe(250);
+    for (const { octets } of [covered, registered, unknown]) expect(await atOrigin(octets)).toBe(0);
+
+    await switchTo("normal");
+    await until("the redelivery", async () => (await atOrigin(covered.octets)) === 1, 90);
+    expect(postfix.messages().filter((message) => message.includes(`Delivered-To: Ann+list@${DOMAIN}`))).toHaveLength(
+      1,
+    );
+    await until("the inbox", async () => !(await inbox("ann")).some((item) => item.subject === covered.subject));
+    expect(await archived(covered.subject)).toHaveLength(1);
+  });
 });

@@ -52,12 +52,11 @@ export class DomainFailback {
     // Without a time from here on: what is announced meanwhile sets a new one.
     memory.update({ failback: { ...held.failback, run }, failbackAt: null });
     const ports = this.#ports(held.domain, route, () => memory.held?.mode.mode === "normal");
-    const result = await runSlice(ports, {
-      messages: MAX_SLICE_MESSAGES,
-      connections: MAX_FAILBACK_CONNECTIONS,
-      time: SLICE_TIME,
-      deferred: "due",
-    });
+    const limits = { messages: MAX_SLICE_MESSAGES, connections: MAX_FAILBACK_CONNECTIONS, time: SLICE_TIME };
+    // What was deferred before comes last: an origin that hangs up over it keeps nobody else waiting.
+    const fresh = await runSlice(ports, { ...limits, deferred: "none" });
+    const result =
+      fresh.end === "done" ? together(fresh, await runSlice(ports, { ...limits, deferred: "due" })) : fresh;
     this.#conclude(run, result);
   }
 
@@ -154,4 +153,17 @@ export class DomainFailback {
     const times = [deferred, planned].filter((one) => one !== null);
     return times.length > 0 ? Math.max(now, Math.min(...times)) : null;
   }
+}
+
+function together(first: SliceResult, second: SliceResult): SliceResult {
+  return {
+    end: second.end,
+    why: second.why,
+    delivered: first.delivered + second.delivered,
+    refused: first.refused + second.refused,
+    deferred: first.deferred + second.deferred,
+    connections: first.connections + second.connections,
+    peak: Math.max(first.peak, second.peak),
+    last: second.last ?? first.last,
+  };
 }

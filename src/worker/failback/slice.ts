@@ -98,9 +98,10 @@ class Slice {
         this.#settlement.refused(flight, known.reply ?? "null");
         return false;
       case "deferred":
-        return (
-          this.#options.deferred === "all" || (this.#options.deferred === "due" && known.dueAt <= this.#ports.clock())
-        );
+        if (this.#options.deferred === "all") return true;
+        // One that a crash interrupted has not been deferred by anybody: it keeps its place.
+        if (this.#options.deferred === "none" && known.attempts > 0) return false;
+        return known.dueAt <= this.#ports.clock();
       case "withdrawn":
         return known.dueAt < flight.readAt;
       case "sending":
