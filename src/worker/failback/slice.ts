@@ -83,7 +83,8 @@ class Slice {
     await this.#settlement.flush();
     if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
     const end = this.#end ?? (this.#feed.ended ? "done" : "cut");
-    if (end === "done") this.#ports.flights.sweep(this.#began);
+    // One that passes over what was deferred has not met it: it still waits, with its count of tries.
+    if (end === "done" && this.#options.deferred !== "none") this.#ports.flights.sweep(this.#began);
     return { end, why: this.#why, last: this.#last, ...this.#counts };
   }
 

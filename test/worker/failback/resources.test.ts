@@ -219,6 +219,20 @@ describe("the proof", () => {
     });
   });
 
+  it("leaves a message that it passes over its count of tries, also when its pause has been over for a while", async () => {
+    await onBench([0], async (bench) => {
+      fill(bench, 1);
+      bench.answer = () => deferral;
+      await bench.run();
+      const before = bench.flights.get(flightKey("m1", "user1"));
+      expect(before).toMatchObject({ state: "deferred", attempts: 1 });
+      // An alarm comes a little late.
+      bench.now = (before?.dueAt ?? 0) + 1;
+      expect(await bench.run({ deferred: "none" })).toMatchObject({ end: "done", deferred: 0 });
+      expect(bench.flights.get(flightKey("m1", "user1"))).toEqual(before);
+    });
+  });
+
   it("goes to a message that was deferred before where all were", async () => {
     await onBench([0], async (bench) => {
       fill(bench, 1);
