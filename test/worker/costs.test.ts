@@ -110,6 +110,6 @@ it("emergency, a repeat: no row written", async () => {
 
 it("emergency, not covered or unknown: nothing stored, 1 Durable Object request", async () => {
   await mode("emergency");
-  expect(await costOf("dan")).toMatchObject({ code: 450, classA: 0, rowsWritten: 0, objectRequests: 1 });
+  expect(await costOf("dan")).toMatchObject({ code: 451, classA: 0, rowsWritten: 0, objectRequests: 1 });
   expect(await costOf("stranger")).toMatchObject({ code: 550, classA: 0, rowsWritten: 0, objectRequests: 1 });
 });

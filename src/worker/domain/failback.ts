@@ -52,11 +52,14 @@ export class DomainFailback {
     // Without a time from here on: what is announced meanwhile sets a new one.
     memory.update({ failback: { ...held.failback, run }, failbackAt: null });
     const ports = this.#ports(held.domain, route, () => memory.held?.mode.mode === "normal");
-    const limits = { messages: MAX_SLICE_MESSAGES, connections: MAX_FAILBACK_CONNECTIONS, time: SLICE_TIME };
+    const limits = { connections: MAX_FAILBACK_CONNECTIONS, time: SLICE_TIME };
     // What was deferred before comes last: an origin that hangs up over it keeps nobody else waiting.
-    const fresh = await runSlice(ports, { ...limits, deferred: "none" });
+    const fresh = await runSlice(ports, { ...limits, messages: MAX_SLICE_MESSAGES, deferred: "none" });
+    const left = MAX_SLICE_MESSAGES - fresh.delivered - fresh.refused - fresh.deferred;
     const result =
-      fresh.end === "done" ? together(fresh, await runSlice(ports, { ...limits, deferred: "due" })) : fresh;
+      fresh.end === "done" && left > 0
+        ? together(fresh, await runSlice(ports, { ...limits, messages: left, deferred: "due" }))
+        : fresh;
     this.#conclude(run, result);
   }
 

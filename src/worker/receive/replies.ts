@@ -9,7 +9,7 @@ export const badRecipient = (why: string) => reply(501, "5.1.3", `Bad recipient 
 export const badSender = (why: string) => reply(501, "5.1.7", `Bad sender address: ${why}`);
 export const relayDenied = reply(550, "5.7.1", "Relaying denied: this server takes no mail for that domain");
 export const unknownUser = reply(550, "5.1.1", "No such mailbox here");
-export const notCovered = reply(450, "4.2.1", "The server of this mailbox is out of reach, please try again later");
+export const notCovered = reply(451, "4.2.1", "The server of this mailbox is out of reach, please try again later");
 export const ownTransaction = reply(452, "4.5.3", "This recipient must come in a transaction of its own");
 export const tooManyRecipients = reply(452, "4.5.3", "Too many recipients, send the others in another transaction");
 export const noRecipients = reply(503, "5.5.1", "RCPT first");

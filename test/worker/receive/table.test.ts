@@ -157,7 +157,7 @@ describe("in emergency mode", () => {
 
   it("emergency, registered but not covered: a temporary failure", async () => {
     const { reply, news } = await outcomeOf(at("dan"));
-    expect(reply?.code).toBe(450);
+    expect(reply?.code).toBe(451);
     expect(news).toEqual([]);
   });
 
