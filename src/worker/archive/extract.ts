@@ -49,14 +49,15 @@ function fromHeader(octets: Uint8Array): Extracted {
   };
   const messageId = identifiers(field("message-id"))[0];
   return {
-    ...EMPTY,
+    ...NOTHING,
     subject: field("subject"),
     sender: field("from"),
     ...(messageId === undefined ? {} : { messageId }),
   };
 }
 
-const EMPTY: Extracted = {
+/** Of a message in which there is nothing to be found. */
+export const NOTHING: Extracted = {
   subject: "",
   sender: "",
   text: "",

@@ -1,7 +1,7 @@
 /** Asks an origin how it is, without sending mail. */
 import { PROBE_TIMEOUT } from "../../core/limits.ts";
 import { describeOutcome, type Outcome } from "../../core/outcome.ts";
-import { isOpen, type OriginSession } from "../../core/protocol/smtp/conversation.ts";
+import { isOpen } from "../../core/protocol/smtp/conversation.ts";
 import { type OpenSecret, type OriginOptions, openRoute } from "../deliver/origin.ts";
 import type { Route } from "../domain/contract.ts";
 
@@ -26,36 +26,16 @@ export interface ProbeTools {
 }
 
 /** Connects, TLS, EHLO, AUTH where the route has it, NOOP, QUIT. Never rejects. */
-export function probe(route: Route, tools: ProbeTools): Promise<ProbeResult> {
-  return converse(route, tools, (session) => session.noop());
-}
-
-/**
- * Whether the origin takes mail and not only answers: MAIL FROM:<>, RCPT TO:<postmaster@domain>, RSET. No message goes. For
- * failback where no backlog message could prove it. RFC 5321 §4.5.1: each server takes mail for its postmaster.
- * @param domain A-labels
- */
-export function proveTaking(route: Route, domain: string, tools: ProbeTools): Promise<ProbeResult> {
-  return converse(route, tools, async (session) => {
-    const mail = await session.mail({ from: "", size: 0, body: "7BIT", smtputf8: false });
-    if (mail.kind !== "delivered") return mail;
-    const rcpt = await session.rcpt(`postmaster@${domain}`);
-    if (session.usable) await session.reset();
-    return rcpt;
-  });
-}
-
-async function converse(
+export async function probe(
   route: Route,
   { openSecret, helo, now, limits, budget = PROBE_TIMEOUT }: ProbeTools,
-  ask: (session: OriginSession) => Promise<Outcome>,
 ): Promise<ProbeResult> {
   const began = now();
   const options: OriginOptions = limits ? { helo, budget, limits } : { helo, budget };
   const opened = await openRoute(route, openSecret, options);
   let outcome: Outcome;
   if (isOpen(opened)) {
-    outcome = await ask(opened.session);
+    outcome = await opened.session.noop();
     opened.session.close();
   } else {
     outcome = opened;

@@ -41,12 +41,3 @@ export async function createAccounts(
     "D1 batch of new accounts",
   );
 }
-
-/** The account's counter: JMAP's state, IMAP's HIGHESTMODSEQ. Null where there is no such account. */
-export async function accountSeq(db: D1Database, account: number): Promise<number | null> {
-  return await within(
-    db.prepare("SELECT seq FROM account WHERE id = ?1").bind(account).first<number>("seq"),
-    INDEX_TIMEOUT,
-    "D1 read of an account",
-  );
-}

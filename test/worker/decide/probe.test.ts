@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
-import { type ProbeTools, probe, proveTaking } from "../../../src/worker/decide/probe.ts";
+import { type ProbeTools, probe } from "../../../src/worker/decide/probe.ts";
 import type { Route } from "../../../src/worker/domain/contract.ts";
 import { openSecret, sealSecret } from "../../../src/worker/identity/secret.ts";
 import type { Behaviour } from "../../support/origin-behaviour.ts";
@@ -75,23 +75,4 @@ describe("a probe", () => {
       expect(result.outcome).toMatchObject({ kind: "unavailable", where: "path", reason: "unsupported" });
     },
   );
-});
-
-describe("the proof that an origin takes mail", () => {
-  it("is a recipient accepted, without a message", async () => {
-    const result = await proveTaking(await routeTo({}), "example.org", tools);
-    expect(result.ok).toBe(true);
-    await expect.poll(commands).toEqual(["EHLO", "MAIL", "RCPT", "RSET", "QUIT"]);
-    expect((await origin.report()).transcript).toContain("C: RCPT TO:<postmaster@example.org>");
-    expect(await origin.messages()).toEqual([]);
-  });
-
-  it.each<[string, Behaviour, object]>([
-    ["MAIL is deferred", { steps: { mail: "452 4.3.1 disk full" } }, { kind: "unavailable", phase: "mail" }],
-    ["RCPT is deferred", { steps: { rcpt: "451 4.3.0 starting" } }, { kind: "unavailable", phase: "rcpt" }],
-    ["RCPT is refused", { steps: { rcpt: "550 5.1.1 unknown" } }, { kind: "refused", phase: "rcpt" }],
-  ])("fails where %s", async (_, behaviour, outcome) => {
-    const result = await proveTaking(await routeTo(behaviour), "example.org", tools);
-    expect(result).toMatchObject({ ok: false, outcome });
-  });
 });

@@ -1,23 +1,11 @@
 /** Accounts with mail in them, for tests of the tables. */
 import { env } from "cloudflare:test";
+import { NOTHING } from "../../../src/worker/archive/extract.ts";
 import { type IndexEntry, indexMessage } from "../../../src/worker/archive/index.ts";
 import type { Extracted } from "../../../src/worker/archive/meta.ts";
 import { newKey } from "../../../src/worker/archive/raw.ts";
 
 export const NOON = Date.UTC(2026, 10, 24, 12);
-
-const NOTHING: Extracted = {
-  subject: "",
-  sender: "",
-  text: "",
-  preview: "",
-  from: [],
-  to: [],
-  cc: [],
-  replyTo: [],
-  references: [],
-  attachments: [],
-};
 
 let count = 0;
 

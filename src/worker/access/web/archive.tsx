@@ -7,9 +7,8 @@ import { directory } from "../../store/directory.ts";
 import { listDomains } from "../../store/domains.ts";
 import { type ArchivedMessage, archivedMessage, idOf, redeliverMessage, searchMail } from "../actions/archive.ts";
 import { type AppContext, type AppEnv, principalOf } from "../context.ts";
-import { attachmentResponse, rawResponse } from "../octets.ts";
-import { notFound, type Problem } from "../problem.ts";
-import { bodyDocument } from "./body.ts";
+import type { Problem } from "../problem.ts";
+import { addBelowMessage } from "./below-message.ts";
 import { Form } from "./form.ts";
 import { page } from "./layout.tsx";
 import { MessageBody, senderOf } from "./message-parts.tsx";
@@ -115,22 +114,7 @@ archivePages.get(PATH, async (c) => {
   return found.ok ? archivedPage(c, found.value) : pageProblem(c, found.error);
 });
 
-archivePages.get(`${PATH}/body`, async (c) => {
-  const found = await archivedMessage(c.env, principalOf(c), c.req.param("id"));
-  if (!found.ok) return pageProblem(c, found.error);
-  const { html } = await openMessage(c.env, found.value);
-  return html === null ? pageProblem(c, notFound("HTML in this message")) : bodyDocument(c, html);
-});
-
-archivePages.get(`${PATH}/raw`, async (c) => {
-  const found = await archivedMessage(c.env, principalOf(c), c.req.param("id"));
-  return found.ok ? rawResponse(c, found.value, pageProblem) : pageProblem(c, found.error);
-});
-
-archivePages.get(`${PATH}/attachments/:n`, async (c) => {
-  const found = await archivedMessage(c.env, principalOf(c), c.req.param("id"));
-  return found.ok ? attachmentResponse(c, found.value, c.req.param("n"), pageProblem) : pageProblem(c, found.error);
-});
+addBelowMessage(archivePages, PATH, (c, id) => archivedMessage(c.env, principalOf(c), id));
 
 archivePages.post(`${PATH}/redeliver`, async (c) => {
   const found = await archivedMessage(c.env, principalOf(c), c.req.param("id"));

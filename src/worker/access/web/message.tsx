@@ -9,9 +9,8 @@ import { shardDb } from "../../store/shard.ts";
 import { changeMessage, deleteMessage, isWaiting, messageOf, refusalOf } from "../actions/mail.ts";
 import { folderName, userOf } from "../api/mail.ts";
 import type { AppContext, AppEnv } from "../context.ts";
-import { attachmentResponse, rawResponse } from "../octets.ts";
-import { notFound, type Problem } from "../problem.ts";
-import { bodyDocument } from "./body.ts";
+import type { Problem } from "../problem.ts";
+import { addBelowMessage } from "./below-message.ts";
 import { Form } from "./form.ts";
 import { page } from "./layout.tsx";
 import { folderPath, titleOf } from "./mail.tsx";
@@ -28,22 +27,7 @@ messagePages.get(PATH, async (c) => {
   return found.ok ? messagePage(c, found.value) : pageProblem(c, found.error);
 });
 
-messagePages.get(`${PATH}/body`, async (c) => {
-  const found = await messageOf(c.env, userOf(c), c.req.param("id"));
-  if (!found.ok) return pageProblem(c, found.error);
-  const { html } = await openMessage(c.env, found.value);
-  return html === null ? pageProblem(c, notFound("HTML in this message")) : bodyDocument(c, html);
-});
-
-messagePages.get(`${PATH}/raw`, async (c) => {
-  const found = await messageOf(c.env, userOf(c), c.req.param("id"));
-  return found.ok ? rawResponse(c, found.value, pageProblem) : pageProblem(c, found.error);
-});
-
-messagePages.get(`${PATH}/attachments/:n`, async (c) => {
-  const found = await messageOf(c.env, userOf(c), c.req.param("id"));
-  return found.ok ? attachmentResponse(c, found.value, c.req.param("n"), pageProblem) : pageProblem(c, found.error);
-});
+addBelowMessage(messagePages, PATH, (c, id) => messageOf(c.env, userOf(c), id));
 
 messagePages.post(PATH, async (c) => {
   const form = await Form.of(c);
