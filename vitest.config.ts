@@ -18,7 +18,7 @@ export default defineConfig({
       { test: { name: "core", include: ["test/core/**/*.test.ts"] } },
       {
         plugins: [
-          cloudflareTest(() => ({
+          cloudflareTest(({ inject }) => ({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
               bindings: {
@@ -28,6 +28,8 @@ export default defineConfig({
                 OPERATOR_TOKEN: "operator-token-of-the-tests",
                 MASTER_KEYS: "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
                 GATEWAY_SECRETS: "g1:secret-of-the-tests",
+                // Of the gateway that global-setup starts.
+                GATEWAYS: `http://127.0.0.1:${inject("relayPort")}`,
               },
             },
           })),

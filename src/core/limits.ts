@@ -69,7 +69,7 @@ export const MAX_COMMAND_BYTES = 1_000;
 export const WRITE_PIECE_BYTES = 64 * 1024;
 /** A body must move on average at this rate, octets a second: 25 MiB take at most 13 min 30 s, a run in the background has 15. */
 export const BODY_RATE = 32 * 1024;
-/** A reply that the server may have sent before it cut us off in the middle of a message: it is there already or never comes. */
+/** A word that the other side may have sent before it cut us off, or fell silent: it is there already or never comes. */
 export const EARLY_REPLY_TIMEOUT = 500;
 /** QUIT on its way out; nobody waits for its reply. */
 export const QUIT_TIMEOUT = 1_000;
@@ -196,6 +196,23 @@ export const MX_CONNECTIONS = 1_000;
 export const MX_CONNECTIONS_PER_ADDRESS = 50;
 /** RFC 5321 §4.5.3.1.4 asks for 512, and RFC 6531 and RFC 3461 add to it. */
 export const MX_COMMAND_BYTES = 4_096;
+
+/** One binary frame of a connection to an origin through a gateway. */
+export const TUNNEL_FRAME_BYTES = 64 * 1024;
+/** Octets under way in one direction of it; both ends hold them in memory. At 100 ms between them it carries 5 MB/s. */
+export const TUNNEL_WINDOW = 512 * 1024;
+/** A gateway says this often that it is there … */
+export const TUNNEL_ALIVE = 2_000;
+/** … and is given up after so long without a word: sooner than any wait for an origin, so that it is not blamed. */
+export const TUNNEL_SILENCE = 6_000;
+/** Without a frame from the Worker for this long the gateway leaves: longer than the longest wait, that for a final reply. */
+export const TUNNEL_IDLE_TIMEOUT = 11 * 60_000;
+/** A gateway that failed comes last for this long. */
+export const GATEWAY_REST = 30_000;
+/** Connections to origins that a gateway holds at once. */
+export const RELAY_CONNECTIONS = 500;
+/** Connections to the MX port in one minute from one address, loopback and listed proxies aside. */
+export const MX_CONNECTION_RATE = 600;
 
 /** Rows of addresses read from D1 at once. */
 export const ADDRESS_PAGE = 1_000;

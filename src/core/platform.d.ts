@@ -11,7 +11,9 @@ declare class TextDecoder {
 }
 declare class URL {
   constructor(url: string, base?: string);
+  static canParse(url: string): boolean;
   readonly hostname: string;
+  readonly port: string;
 }
 interface SubtleHash {
   digest(algorithm: "SHA-256", data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer>;

@@ -1,12 +1,14 @@
 /** The gateway's settings: environment variables, parsed once. Empty means not set. */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { MX_CONNECTION_RATE } from "../core/limits.ts";
 import { type GatewaySecret, parseSecrets } from "../core/protocol/gateway/signature.ts";
 
 export interface Configuration {
   /** The Worker, such as `https://holdfast.example.org`. */
   readonly worker: URL;
-  readonly secret: GatewaySecret;
+  /** Any of them verifies the Worker's requests, the first signs ours. */
+  readonly secrets: readonly [GatewaySecret, ...GatewaySecret[]];
   readonly host: string;
   /** 0: a free one is picked. */
   readonly mxPort: number;
@@ -14,6 +16,22 @@ export interface Configuration {
   readonly hostname: string;
   /** PEM; null: no STARTTLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** Load balancers whose PROXY header is believed, and awaited; empty: none. */
+  readonly proxies: readonly string[];
+  /** Connections to the MX port in one minute from one address; 0: as many as they like. */
+  readonly connectionRate: number;
+  /** The port where the Worker asks for connections to origins; null: this gateway only receives. */
+  readonly relay: Relay | null;
+}
+
+export interface Relay {
+  readonly host: string;
+  /** 0: a free one is picked. */
+  readonly port: number;
+  /** With the certificate of `tls`; else in clear text: behind a proxy that does TLS, or on one machine. */
+  readonly tls: boolean;
+  /** Names of origins may resolve to private addresses. */
+  readonly privateNames: boolean;
 }
 
 export type Configured =
@@ -26,18 +44,51 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function configure(environment: Environment, read: (path: string) => string = readText): Configured {
   const problems: string[] = [];
   const worker = workerOf(environment.HOLDFAST_WORKER_URL, problems);
-  const secret = secretOf(environment.HOLDFAST_GATEWAY_SECRETS, problems);
+  const secrets = secretsOf(environment.HOLDFAST_GATEWAY_SECRETS, problems);
   const host = environment.HOLDFAST_HOST || "127.0.0.1";
   if (isIP(host) === 0) problems.push(`HOLDFAST_HOST must be an IP address, not ${JSON.stringify(host)}.`);
-  const port = environment.HOLDFAST_MX_PORT || "2525";
-  const mxPort = /^\d{1,5}$/.test(port) ? Number(port) : Number.NaN;
-  if (!(mxPort <= 65_535)) {
-    problems.push(`HOLDFAST_MX_PORT must be a whole number from 0 to 65535, not ${JSON.stringify(port)}.`);
+  const mxPort = whole("HOLDFAST_MX_PORT", environment, 2525, 65_535, problems);
+  const connectionRate = whole("HOLDFAST_MX_CONNECTION_RATE", environment, MX_CONNECTION_RATE, 1_000_000, problems);
+  const proxies = (environment.HOLDFAST_PROXY_FROM ?? "").split(",").flatMap((text) => text.trim() || []);
+  for (const proxy of proxies) {
+    if (isIP(proxy) !== 0) continue;
+    problems.push(`HOLDFAST_PROXY_FROM must list IP addresses, separated by commas, not ${JSON.stringify(proxy)}.`);
   }
   const tls = tlsOf(environment.HOLDFAST_TLS_CERT, environment.HOLDFAST_TLS_KEY, read, problems);
-  if (problems.length > 0 || !worker || !secret) return { ok: false, problems };
+  const relay = relayOf(environment, host, tls !== null, problems);
+  if (problems.length > 0 || !worker || !secrets) return { ok: false, problems };
   const hostname = environment.HOLDFAST_HOSTNAME || "localhost";
-  return { ok: true, configuration: { worker, secret, host, mxPort, hostname, tls } };
+  return {
+    ok: true,
+    configuration: { worker, secrets, host, mxPort, hostname, tls, proxies, connectionRate, relay },
+  };
+}
+
+function relayOf(environment: Environment, host: string, hasTls: boolean, problems: string[]): Relay | null {
+  if (!environment.HOLDFAST_RELAY_PORT) return null;
+  const port = whole("HOLDFAST_RELAY_PORT", environment, 0, 65_535, problems);
+  const relayHost = environment.HOLDFAST_RELAY_HOST || host;
+  if (isIP(relayHost) === 0) {
+    problems.push(`HOLDFAST_RELAY_HOST must be an IP address, not ${JSON.stringify(relayHost)}.`);
+  }
+  const tls = oneOf("HOLDFAST_RELAY_TLS", environment, hasTls ? "on" : "off", ["on", "off"], problems) === "on";
+  if (tls && !hasTls) problems.push("HOLDFAST_RELAY_TLS=on needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.");
+  const names = oneOf("HOLDFAST_RELAY_PRIVATE_NAMES", environment, "refuse", ["refuse", "allow"], problems);
+  return { host: relayHost, port, tls, privateNames: names === "allow" };
+}
+
+function whole(name: string, environment: Environment, otherwise: number, max: number, problems: string[]): number {
+  const text = environment[name] || String(otherwise);
+  const value = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;
+  if (value <= max) return value;
+  problems.push(`${name} must be a whole number from 0 to ${max}, not ${JSON.stringify(text)}.`);
+  return otherwise;
+}
+
+function oneOf(name: string, environment: Environment, otherwise: string, all: string[], problems: string[]): string {
+  const text = environment[name] || otherwise;
+  if (!all.includes(text)) problems.push(`${name} must be ${all.join(" or ")}, not ${JSON.stringify(text)}.`);
+  return text;
 }
 
 function workerOf(text: string | undefined, problems: string[]): URL | null {
@@ -51,13 +102,13 @@ function workerOf(text: string | undefined, problems: string[]): URL | null {
   return null;
 }
 
-function secretOf(text: string | undefined, problems: string[]): GatewaySecret | null {
+function secretsOf(text: string | undefined, problems: string[]): Configuration["secrets"] | null {
   if (!text) {
     problems.push("HOLDFAST_GATEWAY_SECRETS is missing: id:secret, as in the Worker's GATEWAY_SECRETS.");
     return null;
   }
   const secrets = parseSecrets(text);
-  if (secrets.ok) return secrets.value[0];
+  if (secrets.ok) return secrets.value;
   problems.push(`HOLDFAST_GATEWAY_SECRETS: ${secrets.error}.`);
   return null;
 }

@@ -15,6 +15,7 @@ import type { Reply } from "../core/outcome.ts";
 import type { Configuration } from "./configuration.ts";
 import { MemoryBudget } from "./memory.ts";
 import { type DataTimes, readData } from "./mx-data.ts";
+import { MinuteRate } from "./rate.ts";
 import { type Connection, ExactReplies } from "./replies.ts";
 import { WorkerTransaction, WorkerUnavailableError } from "./transaction.ts";
 
@@ -59,7 +60,8 @@ const LIMITS: MxLimits = {
 };
 
 export async function listenMx(configuration: Configuration, limits: MxLimits = LIMITS): Promise<MxPort> {
-  const { hostname, host, mxPort, tls } = configuration;
+  const { hostname, host, mxPort, tls, proxies, connectionRate } = configuration;
+  const rate = new MinuteRate(connectionRate);
   const open = new WeakMap<SMTPServerSession, Open>();
   const addresses = new Map<string, number>();
   const counted = new WeakSet<SMTPServerSession>();
@@ -89,9 +91,14 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
     maxCommandLength: MX_COMMAND_BYTES,
     socketTimeout: MX_IDLE_TIMEOUT,
     closeTimeout: MX_CLOSE_TIMEOUT,
+    // The PROXY header is awaited from these alone; from anyone else it is a command like any other, and unknown.
+    useProxy: [...proxies],
     ...(tls ? { cert: tls.cert, key: tls.key } : {}),
 
     onConnect(session, done) {
+      if (!isLoopback(session.remoteAddress) && !rate.allows(session.remoteAddress, Date.now())) {
+        return done(Object.assign(new Error("Too many connections in a minute"), { responseCode: 421 }));
+      }
       const count = addresses.get(session.remoteAddress) ?? 0;
       if (count >= limits.connectionsPerAddress) {
         return done(Object.assign(new Error("Too many connections from your address"), { responseCode: 421 }));
@@ -216,6 +223,11 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
         }
       }),
   };
+}
+
+/** What runs on the gateway's own machine is the operator's. */
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.replace(/^::ffff:/, "").startsWith("127.");
 }
 
 function smtputf8(session: SMTPServerSession): boolean {

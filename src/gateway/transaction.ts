@@ -22,7 +22,8 @@ import { type GatewaySecret, signRequest } from "../core/protocol/gateway/signat
 
 export interface WorkerLink {
   readonly worker: URL;
-  readonly secret: GatewaySecret;
+  /** The first signs. */
+  readonly secrets: readonly [GatewaySecret, ...GatewaySecret[]];
 }
 
 /** The Worker cannot be had, or says what it should not: a temporary failure to the sender. */
@@ -50,7 +51,12 @@ export class WorkerTransaction {
   static async open(link: WorkerLink, client: Client, mail: MailFrame["mail"]): Promise<WorkerTransaction> {
     const url = new URL("/gateway/transaction", link.worker);
     const request = { method: "GET", path: url.pathname };
-    const authorization = await signRequest(link.secret, request, Date.now(), randomBytes(18).toString("base64url"));
+    const authorization = await signRequest(
+      link.secrets[0],
+      request,
+      Date.now(),
+      randomBytes(18).toString("base64url"),
+    );
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url, {
       headers: { authorization },

@@ -1,5 +1,7 @@
 /** The whole service on this machine: bundle, workerd, migrations, clock, gateway; in that order up, and back down. */
+import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -35,6 +37,7 @@ export interface Programs {
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const OURS: Programs = { config: join(REPOSITORY, "wrangler.toml"), gateway: join(REPOSITORY, "src/gateway/main.ts") };
+const LOOPBACK = "127.0.0.1";
 const HEALTH_LIMIT_MS = 30_000;
 const HEALTH_STEP_MS = 100;
 
@@ -64,7 +67,8 @@ export async function startHoldfast(
     const tls = settings.tls ?? keepCertificate(state, settings.hostname);
 
     const modules = await bundleWorker(config, join(state, "bundle"));
-    const bindings = workerBindings(settings, secrets);
+    const relayPort = settings.relayPort === 0 ? await freePort() : settings.relayPort;
+    const bindings = workerBindings(settings, secrets, relayPort);
     const runtime = await startRuntime({
       state,
       host,
@@ -93,6 +97,10 @@ export async function startHoldfast(
         HOLDFAST_HOSTNAME: settings.hostname,
         HOLDFAST_TLS_CERT: tls.cert,
         HOLDFAST_TLS_KEY: tls.key,
+        // On loopback, for the Worker alone, which takes no certificate of our own making.
+        HOLDFAST_RELAY_HOST: LOOPBACK,
+        HOLDFAST_RELAY_PORT: String(relayPort),
+        HOLDFAST_RELAY_TLS: "off",
       },
     });
     undo.push(() => gateway.stop());
@@ -107,13 +115,24 @@ export async function startHoldfast(
   }
 }
 
-function workerBindings(settings: Settings, secrets: Secrets): Record<string, string> {
+/** The Worker has to be told of the relay before the gateway starts. Another program may take the port: then the gateway says so. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, LOOPBACK);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function workerBindings(settings: Settings, secrets: Secrets, relayPort: number): Record<string, string> {
   return {
     HOSTNAME: settings.hostname,
     OPERATOR_EMAIL: settings.operatorEmail,
     OPERATOR_PASSWORD_HASH: secrets.operatorPasswordHash,
     MASTER_KEYS: secrets.masterKeys,
     GATEWAY_SECRETS: secrets.gatewaySecrets,
+    GATEWAYS: `http://${LOOPBACK}:${relayPort}`,
     PROBE_SECONDS: String(settings.probeSeconds),
     ...(settings.operatorToken === null ? {} : { OPERATOR_TOKEN: settings.operatorToken }),
   };

@@ -12,6 +12,8 @@ export interface Settings {
   /** 0: a free one is picked. */
   readonly httpPort: number;
   readonly mxPort: number;
+  /** The gateway's relay, on loopback, for origins with transport `gateway`. */
+  readonly relayPort: number;
   /** Our name in Received and in the SMTP greeting. */
   readonly hostname: string;
   /** Paths of PEM files, or null: self-signed. */
@@ -71,6 +73,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     host: matching("HOLDFAST_HOST", "127.0.0.1", (value) => isIP(value) !== 0, "an IP address"),
     httpPort: whole("HOLDFAST_HTTP_PORT", 8787, 0, 65_535),
     mxPort: whole("HOLDFAST_MX_PORT", 2525, 0, 65_535),
+    relayPort: whole("HOLDFAST_RELAY_PORT", 0, 0, 65_535),
     hostname: matching("HOLDFAST_HOSTNAME", "holdfast.localhost", (value) => HOSTNAME.test(value), "a host name"),
     tls: parseTls(text("HOLDFAST_TLS_CERT"), text("HOLDFAST_TLS_KEY"), problems),
     operatorEmail: matching(

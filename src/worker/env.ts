@@ -19,6 +19,8 @@ export interface Env {
   readonly MASTER_KEYS: string;
   /** `id:secret`, newest first, separated by commas: the gateways' keys. */
   readonly GATEWAY_SECRETS: string;
+  /** Base addresses of the gateways' relay ports, such as `https://gw1.example.org`, separated by commas. */
+  readonly GATEWAYS?: string;
   /** Seconds between probes of a healthy origin. */
   readonly PROBE_SECONDS: string;
 }

@@ -12,13 +12,37 @@ describe("the gateway's settings", () => {
       ok: true,
       configuration: {
         worker: new URL("https://holdfast.example.org"),
-        secret: { id: "g2", secret: "the-newest-one" },
+        secrets: [
+          { id: "g2", secret: "the-newest-one" },
+          { id: "g1", secret: "the-older-one" },
+        ],
         host: "127.0.0.1",
         mxPort: 2525,
         hostname: "localhost",
         tls: null,
+        proxies: [],
+        connectionRate: 600,
+        relay: null,
       },
     });
+  });
+
+  it("open a relay where it has a port: with TLS where there is a certificate, on the same host, public addresses only", () => {
+    const files: Record<string, string> = { "/c.pem": "CERT", "/k.pem": "KEY" };
+    const tls = { HOLDFAST_TLS_CERT: "/c.pem", HOLDFAST_TLS_KEY: "/k.pem" };
+    const relayOf = (settings: Record<string, string>) => {
+      const configured = configure({ ...GOOD, HOLDFAST_RELAY_PORT: "8788", ...settings }, (path) => files[path] ?? "");
+      return configured.ok ? configured.configuration.relay : configured.problems;
+    };
+    expect(relayOf({})).toEqual({ host: "127.0.0.1", port: 8788, tls: false, privateNames: false });
+    expect(relayOf({ ...tls, HOLDFAST_HOST: "::" })).toMatchObject({ host: "::", tls: true });
+    const own = { HOLDFAST_RELAY_HOST: "192.0.2.1", HOLDFAST_RELAY_TLS: "off", HOLDFAST_RELAY_PRIVATE_NAMES: "allow" };
+    expect(relayOf({ ...tls, ...own })).toEqual({ host: "192.0.2.1", port: 8788, tls: false, privateNames: true });
+  });
+
+  it("list the proxies whose PROXY header counts", () => {
+    const configured = configure({ ...GOOD, HOLDFAST_PROXY_FROM: "192.0.2.1, 2001:db8::1" });
+    expect(configured).toMatchObject({ configuration: { proxies: ["192.0.2.1", "2001:db8::1"] } });
   });
 
   it("read the certificate and its key", () => {
@@ -51,6 +75,28 @@ describe("the gateway's settings", () => {
     [{ HOLDFAST_HOST: "mx.example.org" }, 'HOLDFAST_HOST must be an IP address, not "mx.example.org".'],
     [{ HOLDFAST_MX_PORT: "65536" }, 'HOLDFAST_MX_PORT must be a whole number from 0 to 65535, not "65536".'],
     [{ HOLDFAST_MX_PORT: "smtp" }, 'HOLDFAST_MX_PORT must be a whole number from 0 to 65535, not "smtp".'],
+    [
+      { HOLDFAST_MX_CONNECTION_RATE: "-1" },
+      'HOLDFAST_MX_CONNECTION_RATE must be a whole number from 0 to 1000000, not "-1".',
+    ],
+    [
+      { HOLDFAST_PROXY_FROM: "192.0.2.1,balancer" },
+      'HOLDFAST_PROXY_FROM must list IP addresses, separated by commas, not "balancer".',
+    ],
+    [{ HOLDFAST_RELAY_PORT: "x" }, 'HOLDFAST_RELAY_PORT must be a whole number from 0 to 65535, not "x".'],
+    [
+      { HOLDFAST_RELAY_PORT: "1", HOLDFAST_RELAY_HOST: "gw.example.org" },
+      'HOLDFAST_RELAY_HOST must be an IP address, not "gw.example.org".',
+    ],
+    [
+      { HOLDFAST_RELAY_PORT: "1", HOLDFAST_RELAY_TLS: "on" },
+      "HOLDFAST_RELAY_TLS=on needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.",
+    ],
+    [{ HOLDFAST_RELAY_PORT: "1", HOLDFAST_RELAY_TLS: "yes" }, 'HOLDFAST_RELAY_TLS must be on or off, not "yes".'],
+    [
+      { HOLDFAST_RELAY_PORT: "1", HOLDFAST_RELAY_PRIVATE_NAMES: "yes" },
+      'HOLDFAST_RELAY_PRIVATE_NAMES must be refuse or allow, not "yes".',
+    ],
     [{ HOLDFAST_TLS_CERT: "/c.pem" }, "HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY go together: set both or neither."],
     [
       { HOLDFAST_TLS_CERT: "/nowhere/c.pem", HOLDFAST_TLS_KEY: "/nowhere/k.pem" },

@@ -83,16 +83,23 @@ export class SmtpClient {
   }
 }
 
+/** A gateway that only receives. */
+export const RECEIVING = {
+  host: "127.0.0.1",
+  mxPort: 0,
+  hostname: "mx.holdfast.test",
+  proxies: [],
+  connectionRate: 0,
+  relay: null,
+} as const;
+
 export async function startMx(
   worker: URL,
   limits?: MxLimits,
   options: { tls?: { cert: string; key: string }; secret?: GatewaySecret } = {},
 ): Promise<MxPort> {
   const { tls = null, secret = SECRET } = options;
-  const mx = await listenMx(
-    { worker, secret, host: "127.0.0.1", mxPort: 0, hostname: "mx.holdfast.test", tls },
-    limits,
-  );
+  const mx = await listenMx({ ...RECEIVING, worker, secrets: [secret], tls }, limits);
   onTestFinished(() => mx.close());
   return mx;
 }

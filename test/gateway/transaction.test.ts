@@ -17,7 +17,7 @@ const mail = { from: "a@example.net", body: "7BIT", smtputf8: false } as const;
 
 async function open(script: Script) {
   const { url, heard } = await startWorker(script);
-  return { heard, transaction: await WorkerTransaction.open({ worker: url, secret: SECRET }, client, mail) };
+  return { heard, transaction: await WorkerTransaction.open({ worker: url, secrets: [SECRET] }, client, mail) };
 }
 
 /** The clock that the limits are measured with; sockets go on as they are. */
@@ -74,7 +74,7 @@ describe("a Worker that falls silent", () => {
     await once(server, "listening");
     onTestFinished(() => void server.close());
     const worker = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    await expect(WorkerTransaction.open({ worker, secret: SECRET }, client, mail)).rejects.toThrow(
+    await expect(WorkerTransaction.open({ worker, secrets: [SECRET] }, client, mail)).rejects.toThrow(
       "Opening handshake has timed out",
     );
   }, 20_000);

@@ -10,6 +10,7 @@ const DEFAULTS = {
   host: "127.0.0.1",
   httpPort: 8787,
   mxPort: 2525,
+  relayPort: 0,
   hostname: "holdfast.localhost",
   tls: null,
   operatorEmail: "operator@localhost",
@@ -25,7 +26,7 @@ describe("settings of npm start", () => {
 
   it("takes an empty variable as not set", () => {
     const empty = Object.fromEntries(
-      ["STATE", "HOST", "HTTP_PORT", "MX_PORT", "HOSTNAME", "TLS_CERT", "TLS_KEY", "OPERATOR_EMAIL"]
+      ["STATE", "HOST", "HTTP_PORT", "MX_PORT", "RELAY_PORT", "HOSTNAME", "TLS_CERT", "TLS_KEY", "OPERATOR_EMAIL"]
         .concat("OPERATOR_PASSWORD", "OPERATOR_TOKEN", "PROBE_SECONDS")
         .map((name) => [`HOLDFAST_${name}`, ""]),
     );
@@ -44,6 +45,7 @@ describe("settings of npm start", () => {
         HOLDFAST_HOST: "::1",
         HOLDFAST_HTTP_PORT: "0",
         HOLDFAST_MX_PORT: "65535",
+        HOLDFAST_RELAY_PORT: "8788",
         HOLDFAST_HOSTNAME: "mx.example.org",
         HOLDFAST_TLS_CERT: cert,
         HOLDFAST_TLS_KEY: key,
@@ -59,6 +61,7 @@ describe("settings of npm start", () => {
         host: "::1",
         httpPort: 0,
         mxPort: 65_535,
+        relayPort: 8788,
         hostname: "mx.example.org",
         tls: { cert, key },
         operatorEmail: "op@example.org",

@@ -4,6 +4,8 @@ declare module "vitest" {
   interface ProvidedContext {
     /** Of the control server; its port on loopback. */
     originControlPort: number;
+    /** The relay port of a gateway on 127.0.0.1 that knows the secrets of the tests' Worker. */
+    relayPort: number;
   }
 }
 

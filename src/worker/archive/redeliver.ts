@@ -105,7 +105,7 @@ async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): P
   const { receipt, envelope } = row.meta;
   const trace = traceHeaders({ ...receipt, to: [recipient] });
   const unseal = (encrypted: string, keyId: string) => openSecret(env, encrypted, keyId);
-  const opened = await openRoute(route, unseal, { helo: env.HOSTNAME });
+  const opened = await openRoute(route, unseal, { helo: env.HOSTNAME, relay: env });
   if (!isOpen(opened)) return opened;
   const { session } = opened;
   try {

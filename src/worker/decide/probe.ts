@@ -21,6 +21,7 @@ export interface ProbeTools {
   /** Milliseconds. */
   readonly now: () => number;
   readonly limits?: OriginOptions["limits"];
+  readonly relay?: OriginOptions["relay"];
   /** All of it, milliseconds; absent: PROBE_TIMEOUT. */
   readonly budget?: number;
 }
@@ -28,10 +29,10 @@ export interface ProbeTools {
 /** Connects, TLS, EHLO, AUTH where the route has it, NOOP, QUIT. Never rejects. */
 export async function probe(
   route: Route,
-  { openSecret, helo, now, limits, budget = PROBE_TIMEOUT }: ProbeTools,
+  { openSecret, helo, now, limits, relay, budget = PROBE_TIMEOUT }: ProbeTools,
 ): Promise<ProbeResult> {
   const began = now();
-  const options: OriginOptions = limits ? { helo, budget, limits } : { helo, budget };
+  const options: OriginOptions = { helo, budget, ...(limits ? { limits } : {}), ...(relay ? { relay } : {}) };
   const opened = await openRoute(route, openSecret, options);
   let outcome: Outcome;
   if (isOpen(opened)) {

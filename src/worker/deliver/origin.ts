@@ -2,9 +2,10 @@
 import { CONNECT_TIMEOUT } from "../../core/limits.ts";
 import type { Unavailable } from "../../core/outcome.ts";
 import type { OpenedSession } from "../../core/protocol/smtp/conversation.ts";
-import { openSession } from "../../core/protocol/smtp/open.ts";
+import { type OpenOptions, openSession } from "../../core/protocol/smtp/open.ts";
 import { PHASE_LIMITS, type PhaseLimits } from "../../core/protocol/smtp/phase-limits.ts";
 import type { Route } from "../domain/contract.ts";
+import { connectByGateway, type RelaySettings } from "./gateways.ts";
 import { connectWire, timing } from "./socket.ts";
 
 /** Opens a password of a route (identity/secret.ts with its keys bound). Rejects where it cannot. */
@@ -28,6 +29,8 @@ export interface OriginOptions {
    */
   readonly budget?: number;
   readonly limits?: PhaseLimits & { readonly connect: number };
+  /** The gateways, for a route that goes through one. */
+  readonly relay?: RelaySettings;
 }
 
 export const ORIGIN_LIMITS = { ...PHASE_LIMITS, connect: CONNECT_TIMEOUT };
@@ -39,7 +42,10 @@ export async function openRoute(route: Route, openSecret: OpenSecret, options: O
       const opened = await withPassword(route, openSecret);
       return "kind" in opened ? opened : openOrigin(opened, options);
     }
-    case "gateway":
+    case "gateway": {
+      const opened = await withPassword(route, openSecret);
+      return "kind" in opened ? opened : openByGateway(opened, options);
+    }
     case "forward":
       return ours("connect", `this version has no transport "${route.transport}"`);
   }
@@ -51,9 +57,21 @@ export async function openOrigin(route: OpenRoute, options: OriginOptions): Prom
   const deadline = budget === undefined ? Number.POSITIVE_INFINITY : timing.now() + budget;
   const connected = await connectWire(route.host, route.port, Math.min(limits.connect, deadline - timing.now()));
   if (!connected.ok) return { kind: "unavailable", where: "origin", phase: "connect", ...connected.error };
-  const { username, password } = route;
-  const credentials = username !== undefined && password !== undefined ? { credentials: { username, password } } : {};
-  return openSession(connected.value, { helo, tls: route.tls, timing, limits, deadline, ...credentials });
+  return openSession(connected.value, { helo, tls: route.tls, timing, limits, deadline, ...credentialsOf(route) });
+}
+
+/** The same through a gateway: for port 25, which a Worker cannot open. Never rejects. */
+async function openByGateway(route: OpenRoute, options: OriginOptions): Promise<OpenedSession> {
+  const { budget, helo, relay, limits = ORIGIN_LIMITS } = options;
+  if (!relay) return ours("connect", "the gateways are not known here");
+  const deadline = budget === undefined ? Number.POSITIVE_INFINITY : timing.now() + budget;
+  const connected = await connectByGateway(relay, route.host, route.port, limits.connect, deadline);
+  if (!connected.ok) return { kind: "unavailable", phase: "connect", ...connected.error };
+  return openSession(connected.value, { helo, tls: route.tls, timing, limits, deadline, ...credentialsOf(route) });
+}
+
+function credentialsOf({ username, password }: OpenRoute): Pick<OpenOptions, "credentials"> {
+  return username !== undefined && password !== undefined ? { credentials: { username, password } } : {};
 }
 
 async function withPassword(route: Route, openSecret: OpenSecret): Promise<OpenRoute | Unavailable> {

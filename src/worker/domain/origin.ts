@@ -25,8 +25,8 @@ export function realWorld(env: Env): World {
   return {
     now: () => Date.now(),
     random: () => Math.random(),
-    probe: (route) => probe(route, { openSecret: secret, helo: env.HOSTNAME, now: () => Date.now() }),
-    open: (route) => openRoute(route, secret, { helo: env.HOSTNAME }),
+    probe: (route) => probe(route, { openSecret: secret, helo: env.HOSTNAME, relay: env, now: () => Date.now() }),
+    open: (route) => openRoute(route, secret, { helo: env.HOSTNAME, relay: env }),
     async raw(key) {
       const object = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
       return object && { size: object.size, body: object.body };

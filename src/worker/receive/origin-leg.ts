@@ -68,7 +68,7 @@ export class OriginLeg {
   async data(trace: Uint8Array): Promise<void> {
     const session = this.#session;
     if (this.#ended) return;
-    if (!session?.usable) return this.#end({ kind: "unavailable", where: "origin", phase: "data", reason: "dropped" });
+    if (!session) return this.#end({ kind: "unavailable", where: "origin", phase: "data", reason: "dropped" });
     const writer = await this.#budget.spend(
       () => session.data(),
       () => this.#late("data"),

@@ -71,5 +71,5 @@ async function open(env: Env, route: Route | null): Promise<OpenedSession> {
     const detail = "the domain has no route to its own server";
     return { kind: "unavailable", where: "path", phase: "connect", reason: "unsupported", detail };
   }
-  return openRoute(route, (encrypted, keyId) => openSecret(env, encrypted, keyId), { helo: env.HOSTNAME });
+  return openRoute(route, (encrypted, keyId) => openSecret(env, encrypted, keyId), { helo: env.HOSTNAME, relay: env });
 }

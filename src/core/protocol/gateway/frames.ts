@@ -58,10 +58,10 @@ export type GatewayFrame = z.infer<typeof gatewayFrame>;
 export type MailFrame = z.infer<typeof mailFrame>;
 export type WorkerFrame = { readonly reply: Reply } | { readonly ack: number };
 
-export const readGatewayFrame = (text: string): Result<GatewayFrame, string> => read(gatewayFrame, text);
+export const readGatewayFrame = (text: string): Result<GatewayFrame, string> => readFrame(gatewayFrame, text);
 
 export function readWorkerFrame(text: string): Result<WorkerFrame, string> {
-  const frame = read(workerFrame, text);
+  const frame = readFrame(workerFrame, text);
   if (!frame.ok || "ack" in frame.value) return frame as Result<WorkerFrame, string>;
   const { code, enhanced, text: words } = frame.value.reply;
   return ok({ reply: enhanced === undefined ? { code, text: words } : { code, enhanced, text: words } });
@@ -72,7 +72,8 @@ export const writeFrame = (frame: GatewayFrame | WorkerFrame): string => JSON.st
 /** The longest text frame that either side takes: a mail frame with two paths in four-octet characters fits many times. */
 export const MAX_TEXT_FRAME = 16 * 1024;
 
-function read<T>(schema: z.ZodType<T>, text: string): Result<T, string> {
+/** @returns what is wrong, without what was said */
+export function readFrame<T>(schema: z.ZodType<T>, text: string): Result<T, string> {
   if (text.length > MAX_TEXT_FRAME) return err(`a text frame of more than ${MAX_TEXT_FRAME} characters`);
   const json = parseJson(text);
   if (!json.ok) return json;

@@ -3,10 +3,12 @@ import { EARLY_REPLY_TIMEOUT, QUIT_TIMEOUT } from "../../limits.ts";
 import type { Phase, Reply, Unavailable } from "../../outcome.ts";
 import { err, ok, type Result } from "../../result.ts";
 import { describeReplyError, ReplyParser } from "./reply.ts";
-import { type Timing, type Wire, within } from "./wire.ts";
+import { PathBrokenError, type Timing, type Wire, within } from "./wire.ts";
 
 export interface Failure {
   readonly reason: "timeout" | "dropped" | "tls" | "protocol";
+  /** The way there broke, not the server. */
+  readonly path?: true;
   /** For the log and the administrator. */
   readonly detail?: string;
 }
@@ -121,7 +123,7 @@ export class Channel {
     const raced = await within(this.#timing, this.#left(limit), this.#wire.startTls());
     if (raced.kind === "done") return null;
     if (raced.kind === "timeout") return this.fail({ reason: "timeout", detail: "TLS handshake" });
-    return this.fail({ reason: "tls", detail: message(raced.error) });
+    return this.fail(failureOf(raced.error, "tls"));
   }
 
   /** QUIT without waiting for its reply, then the end. */
@@ -136,7 +138,7 @@ export class Channel {
     const raced = await within(this.#timing, this.#left(limit), this.#wire.write(octets));
     if (raced.kind === "done") return null;
     if (raced.kind === "timeout") return { reason: "timeout", detail: "the server takes no octets" };
-    return { reason: "dropped", detail: message(raced.error) };
+    return failureOf(raced.error, "dropped");
   }
 
   /** Reads once, into the parser; shared by all who wait for it. Never rejects: see `#broken`. */
@@ -155,7 +157,7 @@ export class Channel {
       const parsed = this.#parser.push(octets);
       return parsed.ok ? null : { reason: "protocol", detail: describeReplyError(parsed.error) };
     } catch (error) {
-      return { reason: "dropped", detail: message(error) };
+      return failureOf(error, "dropped");
     }
   }
 
@@ -165,8 +167,14 @@ export class Channel {
 }
 
 export function unavailable(phase: Phase, failure: Failure): Unavailable {
-  const { reason, detail } = failure;
-  return { kind: "unavailable", where: "origin", phase, reason, ...(detail === undefined ? {} : { detail }) };
+  const { reason, detail, path } = failure;
+  const where = path ? "path" : "origin";
+  return { kind: "unavailable", where, phase, reason, ...(detail === undefined ? {} : { detail }) };
+}
+
+function failureOf(error: unknown, reason: "dropped" | "tls"): Failure {
+  const detail = message(error);
+  return error instanceof PathBrokenError ? { reason: "dropped", path: true, detail } : { reason, detail };
 }
 
 function message(error: unknown): string {

@@ -12,6 +12,11 @@ export interface Wire {
   close(): void;
 }
 
+/** What a wire rejects with where the way to the server broke, a gateway of our own, and not the server. */
+export class PathBrokenError extends Error {
+  override readonly name = "PathBrokenError";
+}
+
 export interface Timing {
   /** Milliseconds; only differences count. */
   now(): number;

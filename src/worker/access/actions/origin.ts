@@ -1,8 +1,9 @@
 /** A change of the route to the origin, checked: the one place that says which routes may be. */
+
+import { classifyHost } from "../../../core/origin-host.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Route } from "../../domain/contract.ts";
 import { sealSecret } from "../../identity/secret.ts";
-import { classifyHost } from "../origin-host.ts";
 import { invalid, invalidFields, type Problem } from "../problem.ts";
 
 /** Absent: as it was, or the default. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classifyHost } from "../../../src/worker/access/origin-host.ts";
+import { classifyHost } from "../../src/core/origin-host.ts";
 
 describe("the host of an origin", () => {
   it.each([

@@ -1,9 +1,9 @@
 /**
  * Hosts that only an operator may name as origin: loopback, private and link-local ones. Otherwise a customer's
  * administrator could make the service talk to its own insides. (A public name that resolves to a private address is
- * refused by the platform's connect().)
+ * refused by the platform's connect(), and by a gateway.)
  */
-import { parseDomain } from "../../core/address.ts";
+import { parseDomain } from "./address.ts";
 
 export type HostKind = "public" | "private" | "invalid";
 

@@ -1,0 +1,85 @@
+/** The relay port: the Worker asks for connections to origins, which it cannot open itself on port 25. HTTP(S) and WebSocket. */
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { RELAY_CONNECTIONS, TUNNEL_FRAME_BYTES } from "../core/limits.ts";
+import { MAX_TEXT_FRAME } from "../core/protocol/gateway/frames.ts";
+import { NonceMemory, verifyRequest } from "../core/protocol/gateway/signature.ts";
+import { RELAY_HEALTH_PATH, RELAY_PATH } from "../core/protocol/gateway/tunnel.ts";
+import type { Configuration } from "./configuration.ts";
+import { serveTunnel } from "./tunnel.ts";
+
+export interface RelayPort {
+  readonly host: string;
+  readonly port: number;
+  /** No new connections; those that are open are cut: the Worker knows how to go on. */
+  close(): Promise<void>;
+}
+
+/** A request that says nothing for this long is none. */
+const REQUEST_TIMEOUT = 10_000;
+
+/** @param most connections at once */
+export async function listenRelay(configuration: Configuration, most: number = RELAY_CONNECTIONS): Promise<RelayPort> {
+  const { relay, tls, secrets } = configuration;
+  if (!relay) throw new Error("the relay has no port");
+  const nonces = new NonceMemory();
+  const open = new Set<WebSocket>();
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: Math.max(MAX_TEXT_FRAME, TUNNEL_FRAME_BYTES),
+  });
+
+  const server: Server = relay.tls && tls ? createTlsServer({ cert: tls.cert, key: tls.key }) : createServer();
+  server.requestTimeout = REQUEST_TIMEOUT;
+  server.headersTimeout = REQUEST_TIMEOUT;
+  server.on("request", async (request, response) => {
+    const known = request.method === "GET" && request.url === RELAY_HEALTH_PATH;
+    const allowed = known && (await verified(request));
+    const status = !known ? 404 : allowed ? 200 : 401;
+    const body = status === 200 ? { status: "ok", connections: open.size, most } : { status };
+    response.writeHead(status, { "content-type": "application/json" }).end(`${JSON.stringify(body)}\n`);
+  });
+  server.on("upgrade", async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    if (request.url !== RELAY_PATH) return refuse(socket, "404 Not Found");
+    if (!(await verified(request))) return refuse(socket, "401 Unauthorized");
+    if (open.size >= most) return refuse(socket, "503 Service Unavailable");
+    sockets.handleUpgrade(request, socket, head, (upgraded) => {
+      open.add(upgraded);
+      upgraded.on("close", () => open.delete(upgraded));
+      serveTunnel(upgraded, { privateNames: relay.privateNames });
+    });
+  });
+  server.on("error", (error) => console.error(`relay port: ${error.message}`));
+
+  async function verified({ method = "", url = "", headers }: IncomingMessage): Promise<boolean> {
+    const authorization = headers.authorization ?? null;
+    const result = await verifyRequest(secrets, { method, path: url }, authorization, Date.now(), nonces);
+    if (!result.ok) console.error(`relay port: a request was not the Worker's: ${result.error}`);
+    return result.ok;
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(relay.port, relay.host, () => resolve());
+  });
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    host: address,
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of open) socket.close(1001, "the gateway is stopping");
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+}

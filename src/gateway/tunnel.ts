@@ -1,0 +1,198 @@
+/** One connection to an origin for the Worker, as core/protocol/gateway/tunnel.ts has it. */
+import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { WebSocket } from "ws";
+import { QUIT_TIMEOUT, TUNNEL_ALIVE, TUNNEL_FRAME_BYTES, TUNNEL_IDLE_TIMEOUT, TUNNEL_WINDOW } from "../core/limits.ts";
+import {
+  type ConnectFrame,
+  readTunnelRequest,
+  type TunnelReport,
+  type TunnelRequest,
+  writeTunnelFrame,
+} from "../core/protocol/gateway/tunnel.ts";
+import { failureOf, isPublic, publicLookup, refusal } from "./destination.ts";
+
+export interface TunnelOptions {
+  /** Names may resolve to private addresses: the gateway stands in the origin's own network. */
+  readonly privateNames: boolean;
+  /** Milliseconds without a frame from the Worker. */
+  readonly idle?: number;
+}
+
+/** Takes the WebSocket over; all ends with it. */
+export function serveTunnel(socket: WebSocket, options: TunnelOptions): void {
+  new Tunnel(socket, options).begin();
+}
+
+class Tunnel {
+  readonly #worker: WebSocket;
+  readonly #options: TunnelOptions;
+  readonly #alive: NodeJS.Timeout;
+  readonly #idle: NodeJS.Timeout;
+  #origin: Socket | null = null;
+  #host = "";
+  /** Octets may go both ways. */
+  #open = false;
+  /** The origin has ended or failed; the Worker was told. */
+  #over = false;
+  /** Octets that the origin's socket has not taken yet. */
+  #toOrigin = 0;
+  /** Octets that the Worker has not acknowledged yet. */
+  #toWorker = 0;
+
+  constructor(worker: WebSocket, options: TunnelOptions) {
+    this.#worker = worker;
+    this.#options = options;
+    this.#alive = setInterval(() => this.#tell({ op: "alive" }), TUNNEL_ALIVE);
+    this.#idle = setTimeout(() => worker.close(1001, "idle"), options.idle ?? TUNNEL_IDLE_TIMEOUT);
+  }
+
+  begin(): void {
+    this.#worker.on("message", (data: Buffer, binary) => {
+      this.#idle.refresh();
+      if (binary) this.#octets(data);
+      else this.#request(data.toString());
+    });
+    this.#worker.on("error", () => this.#worker.terminate());
+    this.#worker.on("close", () => this.#leave());
+  }
+
+  #request(text: string): void {
+    const read = readTunnelRequest(text);
+    if (read.ok) this.#serve(read.value);
+    else this.#protest(read.error);
+  }
+
+  #serve(request: TunnelRequest): void {
+    switch (request.op) {
+      case "connect":
+        if (this.#origin) this.#protest("connect twice");
+        else this.#connect(request);
+        break;
+      case "starttls":
+        if (this.#origin && this.#open) this.#secure(this.#origin);
+        else if (!this.#over) this.#protest("starttls without a connection");
+        break;
+      case "ack":
+        this.#toWorker -= request.octets;
+        if (this.#toWorker < 0) this.#protest("more acknowledged than sent");
+        else if (this.#toWorker < TUNNEL_WINDOW) this.#origin?.resume();
+        break;
+    }
+  }
+
+  #connect({ host, port, limit, private: isPrivate }: ConnectFrame): void {
+    this.#host = host;
+    const anywhere = isPrivate || this.#options.privateNames;
+    if (!anywhere && isIP(host) && !isPublic(host)) {
+      this.#end(failureOf(refusal(host), "no_connection"));
+      return;
+    }
+    const origin = connect({ host, port, noDelay: true, ...(anywhere ? {} : { lookup: publicLookup }) });
+    this.#origin = origin;
+    const late = setTimeout(() => {
+      origin.destroy();
+      this.#end({ op: "failed", where: "origin", reason: "timeout", detail: `no connection within ${limit} ms` });
+    }, limit);
+    const failed = (error: Error) => {
+      clearTimeout(late);
+      this.#end(failureOf(error, "no_connection"));
+    };
+    origin.once("error", failed);
+    origin.once("close", () => clearTimeout(late));
+    origin.once("connect", () => {
+      clearTimeout(late);
+      origin.off("error", failed);
+      this.#tell({ op: "connected" });
+      this.#carry(origin);
+    });
+  }
+
+  /** RFC 3207: from here on what the origin says in clear text is for the handshake, and no answer. */
+  #secure(clear: Socket): void {
+    this.#open = false;
+    clear.removeAllListeners();
+    const secure = connectTls({
+      socket: clear,
+      host: this.#host,
+      // RFC 6066 §3: an address is no server name.
+      ...(isIP(this.#host) ? {} : { servername: this.#host }),
+      minVersion: "TLSv1.2",
+    });
+    this.#origin = secure;
+    const failed = (error: Error) => this.#end(failureOf(error, "tls"));
+    secure.once("error", failed);
+    secure.once("secureConnect", () => {
+      secure.off("error", failed);
+      this.#tell({ op: "secured" });
+      this.#carry(secure);
+    });
+  }
+
+  #carry(origin: Socket): void {
+    this.#open = true;
+    origin.on("data", (data: Buffer) => {
+      for (let at = 0; at < data.length; at += TUNNEL_FRAME_BYTES) {
+        this.#worker.send(data.subarray(at, at + TUNNEL_FRAME_BYTES), { binary: true });
+      }
+      this.#toWorker += data.length;
+      if (this.#toWorker >= TUNNEL_WINDOW) origin.pause();
+    });
+    origin.once("end", () => this.#end({ op: "end" }));
+    origin.on("error", (error) => this.#end(failureOf(error, "dropped")));
+    origin.once("close", () => this.#end({ op: "end" }));
+  }
+
+  #octets(data: Buffer): void {
+    if (this.#over) return; // under way when the origin left
+    const origin = this.#origin;
+    this.#toOrigin += data.length;
+    if (!origin || !this.#open) {
+      this.#protest("octets without a connection");
+    } else if (data.length > TUNNEL_FRAME_BYTES || this.#toOrigin > TUNNEL_WINDOW) {
+      this.#protest("more than the window");
+    } else {
+      origin.write(data, (error) => {
+        if (error || data.length === 0) return; // `error` of the socket tells it
+        this.#toOrigin -= data.length;
+        this.#tell({ op: "ack", octets: data.length });
+      });
+    }
+  }
+
+  /** The origin is through; the Worker closes when it has read all. */
+  #end(report: TunnelReport): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#open = false;
+    this.#tell(report);
+  }
+
+  #protest(why: string): void {
+    console.error(`relay: the Worker said something unexpected: ${why}`);
+    this.#worker.close(1002, why.slice(0, 100));
+    this.#leave();
+  }
+
+  /** What was written goes out still, QUIT among it; then the connection is cut. */
+  #leave(): void {
+    clearInterval(this.#alive);
+    clearTimeout(this.#idle);
+    this.#over = true;
+    const origin = this.#origin;
+    if (!origin || origin.destroyed) return;
+    origin.removeAllListeners();
+    origin.on("error", () => origin.destroy());
+    origin.resume();
+    if (!this.#open) {
+      origin.destroy();
+      return;
+    }
+    origin.end();
+    setTimeout(() => origin.destroy(), QUIT_TIMEOUT).unref();
+  }
+
+  #tell(report: TunnelReport): void {
+    if (this.#worker.readyState === WebSocket.OPEN) this.#worker.send(writeTunnelFrame(report));
+  }
+}

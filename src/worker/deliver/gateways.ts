@@ -1,0 +1,155 @@
+/** Through which gateway an origin is reached: the list, which of them answer, and one that does. */
+import { GATEWAY_CONNECT_TIMEOUT, GATEWAY_REST } from "../../core/limits.ts";
+import { classifyHost } from "../../core/origin-host.ts";
+import { type GatewaySecret, parseSecrets, signRequest } from "../../core/protocol/gateway/signature.ts";
+import { RELAY_HEALTH_PATH, RELAY_PATH } from "../../core/protocol/gateway/tunnel.ts";
+import { type Wire, within } from "../../core/protocol/smtp/wire.ts";
+import { err, ok, type Result } from "../../core/result.ts";
+import type { Env } from "../env.ts";
+import { timing } from "./socket.ts";
+import { connectThrough, type TunnelFailure } from "./tunnel.ts";
+
+export type RelaySettings = Pick<Env, "GATEWAYS" | "GATEWAY_SECRETS">;
+
+/** Gateways of this isolate that failed, with the time until which they come last, unix milliseconds. */
+const resting = new Map<string, number>();
+
+/**
+ * The base addresses in GATEWAYS.
+ * @returns what is wrong, in words
+ */
+export function gatewaysOf({ GATEWAYS }: RelaySettings): Result<readonly URL[], string> {
+  const urls: URL[] = [];
+  for (const text of (GATEWAYS ?? "").split(",").map((one) => one.trim())) {
+    if (text === "") continue;
+    const url = URL.canParse(text) ? new URL(text) : null;
+    if (url?.protocol !== "https:" && url?.protocol !== "http:") {
+      return err(`GATEWAYS must list https addresses, not ${JSON.stringify(text)}`);
+    }
+    urls.push(url);
+  }
+  return ok(urls);
+}
+
+/**
+ * Connects by one gateway after the other until one can; an origin that one cannot reach another is asked about too, since it
+ * may be the first one's network. Never rejects.
+ * @param limit milliseconds for the connection to the origin, each time
+ * @param deadline unix milliseconds for all
+ */
+export async function connectByGateway(
+  settings: RelaySettings,
+  host: string,
+  port: number,
+  limit: number,
+  deadline = Number.POSITIVE_INFINITY,
+): Promise<Result<Wire, TunnelFailure>> {
+  const gateways = gatewaysOf(settings);
+  const secrets = parseSecrets(settings.GATEWAY_SECRETS ?? "");
+  if (!gateways.ok) return err(path(gateways.error));
+  if (!secrets.ok) return err(path(`GATEWAY_SECRETS: ${secrets.error}`));
+  if (gateways.value.length === 0) return err(path("no gateway is configured (GATEWAYS)"));
+  const details: string[] = [];
+  let seen: TunnelFailure | null = null;
+  for (const gateway of inOrder(gateways.value, timing.now())) {
+    const left = deadline - timing.now();
+    if (left <= 0) break;
+    const target = { host, port, limit: Math.min(limit, left), private: classifyHost(host).kind === "private" };
+    const connected = await connectBy(gateway, secrets.value[0], target, left);
+    if (connected.ok) return connected;
+    const { where, detail } = connected.error;
+    details.push(`${gateway.host}: ${detail}`);
+    if (where === "path") rest(gateway, detail);
+    else if (seen)
+      return connected; // two of them say so
+    else seen = connected.error;
+  }
+  return err(seen ?? path(details.length > 0 ? details.join("; ") : "no time is left"));
+}
+
+/** Whether each gateway answers, for the operator's monitoring. */
+export async function gatewayHealth(settings: RelaySettings): Promise<{ gateway: string; ok: boolean }[]> {
+  const gateways = gatewaysOf(settings);
+  const secrets = parseSecrets(settings.GATEWAY_SECRETS ?? "");
+  if (!gateways.ok || !secrets.ok) return [];
+  return Promise.all(
+    gateways.value.map(async (gateway) => {
+      const asked = await within(
+        timing,
+        GATEWAY_CONNECT_TIMEOUT,
+        call(gateway, RELAY_HEALTH_PATH, secrets.value[0], {}, null),
+      );
+      const answered = asked.kind === "done" && asked.value.status === 200;
+      if (asked.kind === "done") await asked.value.body?.cancel();
+      return { gateway: gateway.host, ok: answered };
+    }),
+  );
+}
+
+/** Those that failed lately come last; the load is spread over the others. */
+function inOrder(gateways: readonly URL[], now: number): URL[] {
+  const start = Math.floor(Math.random() * gateways.length);
+  const turned = [...gateways.slice(start), ...gateways.slice(0, start)];
+  const rests = (gateway: URL) => (resting.get(gateway.href) ?? 0) > now;
+  return [...turned.filter((gateway) => !rests(gateway)), ...turned.filter(rests)];
+}
+
+function rest(gateway: URL, detail: string): void {
+  console.error(`the gateway ${gateway.host} failed: ${detail}`);
+  resting.set(gateway.href, timing.now() + GATEWAY_REST);
+}
+
+async function connectBy(
+  gateway: URL,
+  secret: GatewaySecret,
+  target: Parameters<typeof connectThrough>[1],
+  left: number,
+): Promise<Result<Wire, TunnelFailure>> {
+  const given = new AbortController();
+  const limit = Math.min(GATEWAY_CONNECT_TIMEOUT, left);
+  const upgrade = call(gateway, RELAY_PATH, secret, { upgrade: "websocket" }, given.signal);
+  const asked = await within(timing, limit, upgrade);
+  if (asked.kind === "timeout") {
+    given.abort();
+    // It may have been upgraded in the same moment.
+    upgrade.then(
+      ({ webSocket }) => discard(webSocket),
+      () => undefined,
+    );
+    return err(path(`no answer within ${limit} ms`));
+  }
+  if (asked.kind === "failed") return err(path(String(asked.error)));
+  const { status, webSocket } = asked.value;
+  if (!webSocket) {
+    await asked.value.body?.cancel();
+    return err(path(`it answered ${status}`));
+  }
+  webSocket.binaryType = "arraybuffer";
+  webSocket.accept();
+  return connectThrough(webSocket, target, timing);
+}
+
+async function call(
+  gateway: URL,
+  pathname: string,
+  secret: GatewaySecret,
+  headers: Record<string, string>,
+  signal: AbortSignal | null,
+): Promise<Response> {
+  const url = new URL(pathname, gateway);
+  const authorization = await signRequest(secret, { method: "GET", path: url.pathname }, timing.now(), nonce());
+  return fetch(url, { headers: { ...headers, authorization }, redirect: "manual", signal });
+}
+
+function discard(webSocket: WebSocket | null): void {
+  webSocket?.accept();
+  webSocket?.close(1000);
+}
+
+function nonce(): string {
+  return crypto.randomUUID();
+}
+
+function path(detail: string): TunnelFailure {
+  return { where: "path", reason: "no_connection", detail };
+}
