@@ -25,8 +25,11 @@ export class Service {
     this.#token = token;
   }
 
-  /** @param state an empty folder, or one of a service that ran before */
-  static async start(state: string, token: string): Promise<Service> {
+  /**
+   * @param state an empty folder, or one of a service that ran before
+   * @param own in a process group of its own: Ctrl-C in the terminal is then the caller's alone, who stops the service
+   */
+  static async start(state: string, token: string, { own = false } = {}): Promise<Service> {
     const child = spawn(process.execPath, [fileURLToPath(new URL("../start.ts", import.meta.url))], {
       env: {
         ...process.env,
@@ -36,6 +39,7 @@ export class Service {
         HOLDFAST_OPERATOR_TOKEN: token,
       },
       stdio: ["ignore", "pipe", "inherit"],
+      detached: own,
     });
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(
