@@ -51,7 +51,7 @@ export class CorpusRun {
     this.#reader = new Reader(service.addresses.http, TOKEN, MAILBOX);
     const secrets = parseSecrets(keepSecrets(state, null).secrets.gatewaySecrets);
     if (!secrets.ok) throw new Error(`the service's gateway secrets: ${secrets.error}`);
-    this.#link = { worker: new URL(service.addresses.http), secret: secrets.value[0] };
+    this.#link = { worker: new URL(service.addresses.http), secrets: secrets.value };
   }
 
   /** @param state an empty folder. @throws where the service does not start; nothing is left running then */
