@@ -1,6 +1,7 @@
 /** For the operator's monitoring: whether the parts answer, and the numbers. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { HEALTH_TIMEOUT } from "../../../core/limits.ts";
+import { gatewayHealth } from "../../deliver/gateways.ts";
 import type { Env } from "../../env.ts";
 import { backlogTotals } from "../../store/backlog-totals.ts";
 import { within } from "../../store/deadline.ts";
@@ -76,10 +77,11 @@ healthApi.openapi(
 
 async function metrics(env: Env): Promise<string> {
   const db = directory(env);
-  const [domains, mailboxes, totals] = await Promise.all([
+  const [domains, mailboxes, totals, gateways] = await Promise.all([
     domainModes(db),
     countMailboxes(db),
     Promise.all(shards(env).map((shard) => backlogTotals(shard.db))),
+    gatewayHealth(env),
   ]);
   const backlog = totals.flat();
   const boxes = new Map(mailboxes.map((row) => [row.domain, row.mailboxes]));
@@ -93,6 +95,8 @@ async function metrics(env: Env): Promise<string> {
     metric("holdfast_backlog_waiting", "Messages that wait for the origin.", (id) => sum(id, "waiting")),
     metric("holdfast_backlog_refused", "Messages that the origin refused.", (id) => sum(id, "refused")),
     metric("holdfast_mailboxes", "Registered mailboxes.", (id) => boxes.get(id) ?? 0),
+    "# HELP holdfast_gateway_up 1 where a gateway takes connections to origins.\n# TYPE holdfast_gateway_up gauge\n",
+    ...gateways.map(({ gateway, ok }) => `holdfast_gateway_up{gateway="${gateway}"} ${ok ? 1 : 0}\n`),
   ].join("");
 
   type Row = (typeof domains)[number];
