@@ -13,9 +13,9 @@ export type Sign = "taken" | "answered" | "unreachable" | "not_taking" | "deferr
 const BEFORE_MAIL = new Set<string>(["connect", "greeting", "ehlo", "starttls", "auth", "noop"]);
 
 export function signOf(outcome: Outcome): Sign {
-  if (outcome.kind === "delivered") return "taken";
   if (outcome.kind === "refused") return "answered";
   if (outcome.where === "path") return "none";
+  if (outcome.kind === "delivered") return "taken";
   if (BEFORE_MAIL.has(outcome.phase)) return "unreachable";
   return signInTransaction(outcome);
 }

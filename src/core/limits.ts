@@ -229,5 +229,10 @@ export const MODE_TELL_TIME = 1_000;
 /** Domains that cron wakes at the same time: six connections are an invocation's. */
 export const MAX_WAKING = 5;
 
+/** The log hears of one destination that mail cannot be forwarded to this often: it is one thing to mend, however much mail comes. */
+export const FORWARD_NEWS_PAUSE = 3600_000;
+/** Destinations that an isolate remembers having told of; Email Routing verifies 200 an account. */
+export const MAX_FORWARD_NEWS = 1_000;
+
 /** Reply to the final dot while a person waits for a redelivery from the archive. */
 export const FINAL_TIMEOUT_REDELIVERY = 20_000;

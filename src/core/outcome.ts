@@ -26,6 +26,8 @@ export type Phase =
 
 export interface Delivered {
   readonly kind: "delivered";
+  /** `path`: handed to another server, which vouches for it; no evidence that the origin takes mail. */
+  readonly where?: "path";
   readonly reply: Reply;
 }
 

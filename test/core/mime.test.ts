@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MAX_IDENTIFIER } from "../../src/core/limits.ts";
 import { countReceived, lastHopTraceEnd, latin1, messageIdOf, readHeader } from "../../src/core/mime/header.ts";
-import { deliveredByUs, traceHeaders } from "../../src/core/mime/trace.ts";
+import { deliveredByUs, FORWARD_MARK, forwardMark, traceHeaders } from "../../src/core/mime/trace.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const rest = (text: string) => {
@@ -112,6 +112,21 @@ describe("what goes on top of a message on its way to the origin", () => {
     expect(deliveredByUs(back, "mx.holdfast.test", "info+news@EXAMPLE.org")).toBe(true);
     expect(deliveredByUs(back, "mx.holdfast.test", "info@example.org")).toBe(false);
     expect(deliveredByUs(back, "mx.elsewhere.test", "info+news@example.org")).toBe(false);
+  });
+
+  it.each([
+    ["Info+News@example.org", "info+news@EXAMPLE.org"],
+    ["grüße@example.org", "Grüße@example.org"],
+    ['"a\tb c"@example.org', '"A\tb c"@example.org'],
+  ])("is recognised by our mark when a forwarded message comes back for %s", (to, again) => {
+    const mark = forwardMark("mx.holdfast.test", to);
+    expect(mark).toMatch(/^[ -~]+$/);
+    const back = readHeader(
+      bytes(`Received: from x\r\n${FORWARD_MARK}: ${mark.replace(" for", "\r\n\tfor")}\r\n${BELOW}`),
+    );
+    expect(deliveredByUs(back, "MX.Holdfast.test", again)).toBe(true);
+    expect(deliveredByUs(back, "mx.elsewhere.test", again)).toBe(false);
+    expect(deliveredByUs(back, "mx.holdfast.test", `x${again}`)).toBe(false);
   });
 
   it("is not recognised in a Delivered-To that another server wrote", () => {

@@ -35,11 +35,29 @@ export function traceHeaders(facts: TraceFacts): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${lines.join("\r\n")}\r\n`);
 }
 
+/** The field that marks what Email Routing forwards for us: it takes fields of the form X-… only, no Received. */
+export const FORWARD_MARK = "X-Holdfast-Forwarded";
+
+/** Who forwarded it, for whom: what a loop is known by. ASCII only, as a field of `Headers` must be. */
+export function forwardMark(host: string, to: string): string {
+  const ascii = to.replace(/[^!-~]+/gu, (part) => encodeURIComponent(part.toWellFormed()));
+  return `by ${host} for <${ascii}>`;
+}
+
 /**
  * Whether we have had this message for this recipient before (RFC 5321 §6.3): a Delivered-To of this very recipient
- * beside a Received of ours.
+ * beside a Received of ours, or our mark of having forwarded it.
  */
 export function deliveredByUs(header: Header, host: string, to: string): boolean {
+  const mark = forwardMark(host, to).toLowerCase();
+  const forwarded = FORWARD_MARK.toLowerCase();
+  const marked = header.fields.some(
+    ({ name, value }) => name === forwarded && value.trim().replace(/\s+/g, " ").toLowerCase() === mark,
+  );
+  return marked || hasOurDeliveredTo(header, host, to);
+}
+
+function hasOurDeliveredTo(header: Header, host: string, to: string): boolean {
   const ours = `by ${host.toLowerCase()} (holdfast) `;
   const wanted = latin1OfUtf8(to).toLowerCase();
   return header.fields.some((field, at) => {

@@ -37,7 +37,7 @@ export const ORIGIN_LIMITS = { ...PHASE_LIMITS, connect: CONNECT_TIMEOUT };
 
 /** The one switch over transports. Never rejects. */
 export async function openRoute(route: Route, openSecret: OpenSecret, options: OriginOptions): Promise<OpenedSession> {
-  switch (route.transport) {
+  switch (wayOf(route)) {
     case "smtp": {
       const opened = await withPassword(route, openSecret);
       return "kind" in opened ? opened : openOrigin(opened, options);
@@ -46,9 +46,12 @@ export async function openRoute(route: Route, openSecret: OpenSecret, options: O
       const opened = await withPassword(route, openSecret);
       return "kind" in opened ? opened : openByGateway(opened, options);
     }
-    case "forward":
-      return ours("connect", `this version has no transport "${route.transport}"`);
   }
+}
+
+/** The way to the origin's SMTP server; forwarding, which there is inside `email()` only, names one to stand beside it. */
+export function wayOf({ transport, via = "smtp" }: Pick<Route, "transport" | "via">): "smtp" | "gateway" {
+  return transport === "forward" ? via : transport;
 }
 
 /** Connects, greets, secures and authenticates. Never rejects. */

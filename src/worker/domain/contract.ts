@@ -2,9 +2,17 @@
 import type { ModeView } from "../../core/mode.ts";
 import type { Outcome } from "../../core/outcome.ts";
 
-/** How the origin is reached; the password travels encrypted and is opened only by deliver/. */
+/**
+ * How the origin is reached: host, port, TLS and login are those of its SMTP server, whatever the transport. The password
+ * travels encrypted and is opened only by deliver/.
+ */
 export interface Route {
+  /** `smtp`: from the Worker; `gateway`: through a gateway, port 25 too; `forward`: by Email Routing, from within `email()`. */
   readonly transport: "smtp" | "gateway" | "forward";
+  /** With `forward`: the way of all that has no `email()` to forward from, such as probes, redelivery and mail of the MX port. */
+  readonly via?: "smtp" | "gateway";
+  /** With `forward`: the domain that the local part is forwarded to; lower case, A-labels. */
+  readonly forwardDomain?: string;
   readonly host: string;
   readonly port: number;
   readonly tls: "implicit" | "starttls" | "none";

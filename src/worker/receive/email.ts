@@ -20,7 +20,7 @@ export async function receiveEmail(message: ForwardableEmailMessage, env: Env, c
     smtputf8: NON_ASCII.test(message.from) || NON_ASCII.test(message.to),
     size: message.rawSize,
   } as const;
-  const transaction = openTransaction(env, ctx, CLIENT, mail);
+  const transaction = openTransaction(env, ctx, CLIENT, mail, message);
   const recipient = await transaction.recipient(message.to);
   const reply =
     recipient.code < 300 ? await transaction.message({ size: message.rawSize, chunks: message.raw }) : recipient;

@@ -41,6 +41,14 @@ export interface Destination {
   close(): void;
 }
 
+/** A destination that is asked about its recipients first, while the sender waits. */
+export interface Leg extends Destination {
+  /** Whether a message can still go to the recipients that were accepted. */
+  readonly usable: boolean;
+  recipient(to: string): Promise<Outcome>;
+  finish(): Promise<Outcome>;
+}
+
 /** @throws where the sender's connection broke off: nothing was accepted then, and nothing is kept */
 export async function carry(planned: Planned, source: MessageSource): Promise<Reply> {
   const { env, accepted, row, origin, receipt, key } = planned;

@@ -10,8 +10,7 @@ import { recipientOctets } from "../archive/raw.ts";
 import { planFor } from "../decide/plan.ts";
 import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
-import type { OriginLeg } from "./origin-leg.ts";
-import type { Destination } from "./pipeline.ts";
+import type { Destination, Leg } from "./pipeline.ts";
 import * as replies from "./replies.ts";
 import type { Reports } from "./reports.ts";
 
@@ -25,22 +24,17 @@ export interface Accepted {
 export class Recipients {
   readonly #env: Env;
   readonly #ctx: Pick<ExecutionContext, "waitUntil">;
-  readonly #originFor: (plan: Plan) => OriginLeg;
+  readonly #originFor: (plan: Plan) => Leg;
   readonly #reports: Reports;
   readonly accepted: Accepted[] = [];
   /** The row that the first recipient fixed, as far as it is known before the final dot. */
   row: Row | null = null;
-  origin: OriginLeg | null = null;
+  origin: Leg | null = null;
   /** What the origin said where the row sends the message to the portal. */
   unavailable: Outcome | null = null;
   #octets = 0;
 
-  constructor(
-    env: Env,
-    ctx: Pick<ExecutionContext, "waitUntil">,
-    originFor: (plan: Plan) => OriginLeg,
-    reports: Reports,
-  ) {
+  constructor(env: Env, ctx: Pick<ExecutionContext, "waitUntil">, originFor: (plan: Plan) => Leg, reports: Reports) {
     this.#env = env;
     this.#ctx = ctx;
     this.#originFor = originFor;

@@ -1,5 +1,6 @@
 /** What the domain's object is told after the fact, in one request, and only where it has to know. */
 
+import { signOf } from "../../core/evidence.ts";
 import { PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { describeOutcome } from "../../core/outcome.ts";
@@ -35,7 +36,7 @@ export class Reports {
   delivered(plan: Plan, to: string, outcome: Outcome): void {
     this.#domain = plan.domain.name;
     if (!plan.domain.continuity) return;
-    if (plan.doubt) this.#pending.push({ kind: "outcome", recipient: to, outcome });
+    if (plan.doubt && signOf(outcome) !== "none") this.#pending.push({ kind: "outcome", recipient: to, outcome });
     if (plan.unseen) this.#pending.push({ kind: "seen", local: localPartOf(to) });
   }
 

@@ -3,29 +3,29 @@ import { parseAddress } from "../../core/address.ts";
 import type { Client } from "../../core/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { newKey } from "../archive/raw.ts";
-import { openRoute } from "../deliver/origin.ts";
-import type { OpenedSession } from "../deliver/session.ts";
-import type { Plan, Route } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
-import { openSecret } from "../identity/secret.ts";
-import { Budget } from "./budget.ts";
 import type { MailFrom, Transaction } from "./contract.ts";
+import type { Forwardable } from "./forward-leg.ts";
+import { legFor } from "./legs.ts";
 import { admit } from "./memory.ts";
-import { OriginLeg } from "./origin-leg.ts";
 import { carry } from "./pipeline.ts";
 import { Recipients } from "./recipients.ts";
 import * as replies from "./replies.ts";
 import { Reports } from "./reports.ts";
 
-/** @param ctx outlives the reply: reports to the domain's object go on in its background */
+/**
+ * @param ctx outlives the reply: reports to the domain's object go on in its background
+ * @param forwardable what `email()` was called with, for domains whose mail is forwarded
+ */
 export function openTransaction(
   env: Env,
   ctx: Pick<ExecutionContext, "waitUntil">,
   client: Client,
   mail: MailFrom,
+  forwardable: Forwardable | null = null,
 ): Transaction {
   const reports = new Reports(env, ctx);
-  const recipients = new Recipients(env, ctx, (plan) => originLeg(env, plan, mail), reports);
+  const recipients = new Recipients(env, ctx, (plan) => legFor(env, plan, mail, forwardable, reports), reports);
   const leave = () => {
     recipients.origin?.close();
     reports.flush();
@@ -59,17 +59,4 @@ export function openTransaction(
 
     abort: leave,
   };
-}
-
-function originLeg(env: Env, plan: Plan, mail: MailFrom): OriginLeg {
-  const parameters = { from: mail.from, size: mail.size ?? 0, body: mail.body, smtputf8: mail.smtputf8 };
-  return new OriginLeg(() => open(env, plan.domain.route), parameters, new Budget());
-}
-
-async function open(env: Env, route: Route | null): Promise<OpenedSession> {
-  if (!route) {
-    const detail = "the domain has no route to its own server";
-    return { kind: "unavailable", where: "path", phase: "connect", reason: "unsupported", detail };
-  }
-  return openRoute(route, (encrypted, keyId) => openSecret(env, encrypted, keyId), { helo: env.HOSTNAME, relay: env });
 }

@@ -89,6 +89,21 @@ export function bumpVersion(db: Directory, domainId: number) {
     .where(eq(domain.id, domainId));
 }
 
+/** Whether the service has this domain, whoever's it is. */
+export async function isDomain(db: Directory, name: string): Promise<boolean> {
+  return (await db.$count(domain, eq(domain.name, name))) > 0;
+}
+
+/** A domain whose mail is forwarded to `name`; null where there is none. */
+export async function forwardedTo(db: Directory, name: string): Promise<string | null> {
+  const [row] = await db
+    .select({ name: domain.name })
+    .from(domain)
+    .where(eq(sql`json_extract(${domain.route}, '$.forwardDomain')`, name))
+    .limit(1);
+  return row?.name ?? null;
+}
+
 function toColumns(change: DomainChange) {
   const { passwordEncrypted, keyId, ...route } = change.route ?? {};
   return {

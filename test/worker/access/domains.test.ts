@@ -72,17 +72,9 @@ describe("a domain", () => {
     [{ origin: { ...ORIGIN_SETTINGS, port: "465" } }, "origin.port: must be a whole number from 1 to 65535"],
     [
       { origin: { ...ORIGIN_SETTINGS, port: 25 } },
-      "origin.port: cannot be 25: Cloudflare Workers cannot open port 25. Use 465, 587 or another port, or the gateway",
+      "origin.port: cannot be 25: Cloudflare Workers cannot open port 25. Use 465, 587 or another port, or the transport gateway, which can",
     ],
     [{ origin: { ...ORIGIN_SETTINGS, tls: "ssl" } }, "origin.tls: must be one of: implicit, starttls, none"],
-    [
-      { origin: { ...ORIGIN_SETTINGS, transport: "gateway" } },
-      "origin.transport: gateway is not available yet: use smtp",
-    ],
-    [
-      { origin: { ...ORIGIN_SETTINGS, transport: "forward" } },
-      "origin.transport: forward cannot redeliver, so it works only beside another transport: use smtp",
-    ],
     [
       { origin: { ...ORIGIN_SETTINGS, username: "u" } },
       "origin.password: is missing: it must be given with the username, and again when the server changes",

@@ -68,11 +68,14 @@ describe("a probe", () => {
     expect((await origin.report()).connections).toBe(0);
   });
 
-  it.each(["gateway", "forward"] as const)(
-    "is no evidence against the origin over the transport %s",
-    async (transport) => {
-      const result = await probe(await routeTo({}, { transport }), tools);
-      expect(result.outcome).toMatchObject({ kind: "unavailable", where: "path", reason: "unsupported" });
-    },
-  );
+  it("asks over the way beside it where mail is forwarded", async () => {
+    const route = await routeTo({}, { transport: "forward", via: "smtp", forwardDomain: "inside.example.org" });
+    expect(await probe(route, tools)).toMatchObject({ ok: true });
+    await expect.poll(commands).toEqual(["EHLO", "NOOP", "QUIT"]);
+  });
+
+  it("is no evidence against the origin over the transport gateway", async () => {
+    const result = await probe(await routeTo({}, { transport: "gateway" }), tools);
+    expect(result.outcome).toMatchObject({ kind: "unavailable", where: "path", reason: "unsupported" });
+  });
 });

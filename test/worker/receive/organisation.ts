@@ -13,13 +13,19 @@ export interface Organisation {
   readonly origin: Origin;
 }
 
-/** Covered: ann (alias info), bob. Not covered: dan. Coverage is by choice. */
-export async function createOrganisation(domain: string): Promise<Organisation> {
+/**
+ * Covered: ann (alias info), bob. Not covered: dan. Coverage is by choice.
+ * @param route what is other than SMTP from the Worker
+ */
+export async function createOrganisation(
+  domain: string,
+  route: { transport?: "forward"; via?: "smtp" | "gateway"; forwardDomain?: string } = {},
+): Promise<Organisation> {
   const origin = await createOrigin();
   await must("PUT", `/api/domains/${domain}`, {
     continuity: true,
     coverage: "selected",
-    origin: { transport: "smtp", host: "127.0.0.1", port: origin.port, tls: "none" },
+    origin: { transport: "smtp", host: "127.0.0.1", port: origin.port, tls: "none", ...route },
   });
   const mailboxes = {
     ann: { covered: true, aliases: [`info@${domain}`] },
@@ -94,8 +100,17 @@ export async function* inChunks(octets: Uint8Array, size: number): AsyncGenerato
   for (let at = 0; at < octets.length; at += size) yield octets.subarray(at, at + size);
 }
 
-/** As Email Routing calls `email()`. @returns `accepted`, what `setReject` was given, or what was thrown */
-export async function sendByEmailRouting(to: string, octets: Uint8Array<ArrayBuffer>, from = "somebody@example.net") {
+/**
+ * As Email Routing calls `email()`.
+ * @param more in place of what the message has
+ * @returns `accepted`, what `setReject` was given, or what was thrown
+ */
+export async function sendByEmailRouting(
+  to: string,
+  octets: Uint8Array<ArrayBuffer>,
+  from = "somebody@example.net",
+  more: Partial<Pick<ForwardableEmailMessage, "forward" | "canBeForwarded" | "raw">> = {},
+) {
   const ctx = createExecutionContext();
   let rejected: string | null = null;
   const message = {
@@ -109,6 +124,7 @@ export async function sendByEmailRouting(to: string, octets: Uint8Array<ArrayBuf
     },
     forward: () => Promise.reject(new Error("forward is not to be used")),
     reply: () => Promise.reject(new Error("reply is not to be used")),
+    ...more,
   } as unknown as ForwardableEmailMessage;
   try {
     await receiveEmail(message, env as Env, ctx);

@@ -11,6 +11,7 @@ import {
   type DomainChange,
   type DomainRow,
   findDomain,
+  forwardedTo,
   insertDomain,
   nextDomainId,
   updateDomain,
@@ -61,7 +62,12 @@ export async function saveDomain(
     const current = await findDomain(db, name, scopeOf(principal));
     // Only an operator adds domains; whether somebody else has this one is nobody's business.
     if (!current && principal.kind !== "operator") return err(notFound(`domain ${name}`));
-    const change = await changed(env, principal, current, input);
+    const source = current ? null : await forwardedTo(db, name);
+    if (source) {
+      const why = `the mail of ${source} is forwarded to it, which would go in a circle`;
+      return err(invalid("domain", `${name} cannot be added: ${why}. Forward that mail elsewhere first`));
+    }
+    const change = await changed(env, principal, name, current, input);
     if (!change.ok) return change;
     if (current) {
       const problem = await uncover(env, current, change.value, waiting, principal.name);
@@ -84,6 +90,7 @@ export async function saveDomain(
 async function changed(
   env: Env,
   principal: Principal,
+  name: string,
   current: DomainRow | null,
   input: DomainInput,
 ): Promise<Result<DomainChange, Problem>> {
@@ -94,7 +101,7 @@ async function changed(
   }
   let route = before.route;
   if (input.origin) {
-    const result = await changeOrigin(env, before.route, input.origin, operator);
+    const result = await changeOrigin(env, name, before.route, input.origin, operator);
     if (!result.ok) return result;
     route = result.value;
   }

@@ -1,14 +1,23 @@
 /** A change of the route to the origin, checked: the one place that says which routes may be. */
-
+import { parseDomain } from "../../../core/address.ts";
 import { classifyHost } from "../../../core/origin-host.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { gatewaysOf } from "../../deliver/gateways.ts";
+import { wayOf } from "../../deliver/origin.ts";
 import type { Route } from "../../domain/contract.ts";
+import type { Env } from "../../env.ts";
 import { sealSecret } from "../../identity/secret.ts";
-import { invalid, invalidFields, type Problem } from "../problem.ts";
+import { directory } from "../../store/directory.ts";
+import { isDomain } from "../../store/domains.ts";
+import { invalid, type Problem } from "../problem.ts";
 
 /** Absent: as it was, or the default. */
 export interface OriginChange {
   readonly transport?: Route["transport"] | undefined;
+  /** With the transport `forward`. */
+  readonly via?: Route["via"];
+  /** With the transport `forward`. */
+  readonly forwardDomain?: string | undefined;
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly tls?: Route["tls"] | undefined;
@@ -17,14 +26,20 @@ export interface OriginChange {
   readonly password?: string | null | undefined;
 }
 
+type OriginEnv = Pick<Env, "DIRECTORY" | "GATEWAYS" | "GATEWAY_SECRETS" | "HOSTNAME" | "MASTER_KEYS">;
+type Transport = Pick<Route, "transport" | "via" | "forwardDomain">;
+
+const SMTP_PORT = 25;
 const IMPLICIT_TLS_PORT = 465;
 
 /**
  * What is absent stays as it was; of another host nothing is known, so there it is the default.
+ * @param domain whose mail it is, in normal form
  * @param operator operators may name private hosts and send a password in clear
  */
 export async function changeOrigin(
-  env: { readonly MASTER_KEYS: string },
+  env: OriginEnv,
+  domain: string,
   stored: Route | null,
   change: OriginChange,
   operator: boolean,
@@ -37,16 +52,15 @@ export async function changeOrigin(
     return err(invalid("origin.host", "is a loopback or private address, which only an operator may set"));
   }
   const current = stored?.host === host ? stored : null;
-  const port = change.port ?? current?.port ?? IMPLICIT_TLS_PORT;
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    return err(invalid("origin.port", "must be a whole number from 1 to 65535"));
-  }
-  const tls = change.tls ?? (change.port === undefined ? current?.tls : undefined) ?? defaultTls(port);
-  const transport = change.transport ?? current?.transport ?? "smtp";
-  const refused = refuseTransport(transport, port);
+  const transport = await changeTransport(env, domain, current, change);
+  if (!transport.ok) return transport;
+  const way = wayOf(transport.value);
+  const port = change.port ?? current?.port ?? (way === "gateway" ? SMTP_PORT : IMPLICIT_TLS_PORT);
+  const refused = refusePort(port, way);
   if (refused) return err(refused);
+  const tls = change.tls ?? (change.port === undefined ? current?.tls : undefined) ?? defaultTls(port);
   const username = change.username === undefined ? current?.username : (change.username ?? undefined);
-  const route = { transport, host, port, tls };
+  const route = { ...transport.value, host, port, tls };
   if (username === undefined) {
     return change.password ? err(invalid("origin.username", "is missing: a password needs one")) : ok(route);
   }
@@ -72,23 +86,69 @@ export async function changeOrigin(
 
 const defaultTls = (port: number): Route["tls"] => (port === IMPLICIT_TLS_PORT ? "implicit" : "starttls");
 
-function refuseTransport(transport: Route["transport"], port: number): Problem | null {
-  switch (transport) {
-    case "smtp":
-      return port === 25
-        ? invalid(
-            "origin.port",
-            "cannot be 25: Cloudflare Workers cannot open port 25. Use 465, 587 or another port, or the gateway",
-          )
-        : null;
-    case "gateway":
-      return invalidFields([{ field: "origin.transport", message: "gateway is not available yet: use smtp" }]);
-    case "forward":
-      return invalidFields([
-        {
-          field: "origin.transport",
-          message: "forward cannot redeliver, so it works only beside another transport: use smtp",
-        },
-      ]);
+function refusePort(port: number, way: "smtp" | "gateway"): Problem | null {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    return invalid("origin.port", "must be a whole number from 1 to 65535");
   }
+  if (port !== SMTP_PORT || way === "gateway") return null;
+  return invalid(
+    "origin.port",
+    "cannot be 25: Cloudflare Workers cannot open port 25. Use 465, 587 or another port, or the transport gateway, which can",
+  );
+}
+
+async function changeTransport(
+  env: OriginEnv,
+  domain: string,
+  current: Route | null,
+  change: OriginChange,
+): Promise<Result<Transport, Problem>> {
+  const transport = change.transport ?? current?.transport ?? "smtp";
+  if (transport === "forward") return changeForward(env, domain, current, change);
+  for (const setting of ["via", "forwardDomain"] as const) {
+    if (change[setting] !== undefined) {
+      return err(invalid(`origin.${setting}`, "goes with the transport forward only: leave it out, or use forward"));
+    }
+  }
+  return transport === "gateway" && !hasGateways(env) ? err(noGateway("origin.transport")) : ok({ transport });
+}
+
+/** forward() reaches verified addresses only and exists only inside `email()`: so another way stands beside it. */
+async function changeForward(
+  env: OriginEnv,
+  domain: string,
+  current: Route | null,
+  change: OriginChange,
+): Promise<Result<Transport, Problem>> {
+  const via = change.via ?? current?.via;
+  if (via === undefined) {
+    const why = "forward cannot redeliver, so name the way that probes and redelivery take beside it, smtp or gateway";
+    return err(invalid("origin.via", `is missing: ${why}`));
+  }
+  if (via === "gateway" && !hasGateways(env)) return err(noGateway("origin.via"));
+  const given = change.forwardDomain ?? current?.forwardDomain;
+  if (given === undefined) {
+    const why = "name the domain that mail is forwarded to, such as one that only your mail server serves";
+    return err(invalid("origin.forwardDomain", `is missing: ${why}`));
+  }
+  const parsed = parseDomain(given.trim());
+  if (!parsed.ok || !parsed.value.includes(".")) {
+    return err(invalid("origin.forwardDomain", "is not a domain name"));
+  }
+  const forwardDomain = parsed.value;
+  if (forwardDomain === domain || forwardDomain === env.HOSTNAME || (await isDomain(directory(env), forwardDomain))) {
+    const why = "its mail comes here, so what is forwarded would go in a circle";
+    return err(invalid("origin.forwardDomain", `cannot be ${forwardDomain}: ${why}. Name one that your server serves`));
+  }
+  return ok({ transport: "forward", via, forwardDomain });
+}
+
+/** A list that cannot be read is none: mail would go nowhere. */
+function hasGateways(env: OriginEnv): boolean {
+  const gateways = gatewaysOf(env);
+  return gateways.ok && gateways.value.length > 0;
+}
+
+function noGateway(field: string): Problem {
+  return invalid(field, "cannot be gateway, for this service has no gateway: use smtp, on any port but 25");
 }

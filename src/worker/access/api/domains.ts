@@ -12,9 +12,17 @@ import { body, cut, DomainPath, instant, json, newApi, PageQuery, PROBLEMS, page
 const COVERAGES = ["all", "selected"] as const;
 const SWITCHINGS = ["manual", "automatic"] as const;
 const TRANSPORTS = ["smtp", "gateway", "forward"] as const;
+const WAYS = ["smtp", "gateway"] as const;
 const TLS = ["implicit", "starttls", "none"] as const;
 
 const PORT = "must be a whole number from 1 to 65535";
+
+const TRANSPORT =
+  "`smtp`: straight from the Worker, on any port but 25; `gateway`: through a gateway, on port 25 too; `forward`: what " +
+  "comes by Email Routing is forwarded by it to `local part@forwardDomain`, an address that must be verified there; all " +
+  "else goes `via`. Host, port, tls and login are those of the SMTP server, whatever the transport.";
+const VIA = "With `forward`, and required there: the way of probes, of redelivery and of what cannot be forwarded.";
+const FORWARD_DOMAIN = "With `forward`, and required there: a domain whose mail does not come to this service.";
 
 const DomainInput = z
   .strictObject({
@@ -23,9 +31,14 @@ const DomainInput = z
     switching: z.enum(SWITCHINGS).optional().openapi({ description: "`automatic`: set by an operator only." }),
     origin: z
       .strictObject({
-        transport: z.enum(TRANSPORTS).optional(),
+        transport: z.enum(TRANSPORTS).optional().openapi({ description: TRANSPORT }),
+        via: z.enum(WAYS).optional().openapi({ description: VIA }),
+        forwardDomain: z.string().min(1, "is missing").max(255).optional().openapi({ description: FORWARD_DOMAIN }),
         host: z.string().min(1, "is missing").max(255).optional(),
-        port: z.int(PORT).min(1, PORT).max(65_535, PORT).optional(),
+        port: z.int(PORT).min(1, PORT).max(65_535, PORT).optional().openapi({
+          description:
+            "Of a new host, where absent: 465; 25 where the way is `gateway`, the only one that can open it.",
+        }),
         tls: z.enum(TLS).optional(),
         username: z.string().min(1, "is empty").max(255).nullable().optional(),
         password: z.string().min(1, "is empty").max(1024).nullable().optional(),
@@ -55,7 +68,9 @@ const DomainSummary = z
 const Domain = DomainSummary.extend({
   origin: z
     .object({
-      transport: z.enum(TRANSPORTS),
+      transport: z.enum(TRANSPORTS).openapi({ description: TRANSPORT }),
+      via: z.enum(WAYS).optional().openapi({ description: VIA }),
+      forwardDomain: z.string().optional().openapi({ description: FORWARD_DOMAIN }),
       host: z.string(),
       port: z.int(),
       tls: z.enum(TLS),
@@ -88,7 +103,7 @@ const Domain = DomainSummary.extend({
 const SHOWN_PROBES = 20;
 
 export function domainView({ row, status, backlog }: DomainPicture): z.infer<typeof Domain> {
-  const { transport, host, port, tls, username, passwordEncrypted } = row.route ?? {};
+  const { transport, via, forwardDomain, host, port, tls, username, passwordEncrypted } = row.route ?? {};
   const known = transport && host !== undefined && port !== undefined && tls;
   return {
     ...summary(row),
@@ -96,6 +111,8 @@ export function domainView({ row, status, backlog }: DomainPicture): z.infer<typ
     origin: known
       ? {
           transport,
+          ...(via && { via }),
+          ...(forwardDomain !== undefined && { forwardDomain }),
           host,
           port,
           tls,

@@ -7,6 +7,7 @@ const SENTENCES: Readonly<Record<string, (facts: Facts) => string>> = {
   mode_changed: ({ to, cause }) => `Switched to ${text(to)} mode: ${text(cause)}`,
   failback_run: ({ delivered, refused, deferred }) =>
     `Waiting mail was given back: ${text(delivered)} delivered, ${text(refused)} refused, ${text(deferred)} deferred`,
+  forward_failed: ({ to, error }) => `Mail could not be forwarded to ${text(to)}: ${text(error)}`,
   archive_copy_missing: () => "A message was delivered, but its archive copy could not be kept",
   domain_created: () => "The domain was added",
   domain_changed: (facts) => `The settings were changed: ${listed(facts)}`,

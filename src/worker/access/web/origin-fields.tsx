@@ -10,6 +10,12 @@ const TLS = [
   ["none", "No encryption"],
 ] as const;
 
+const WAYS = [
+  ["smtp", "Directly, over SMTP"],
+  ["gateway", "Through the gateway"],
+] as const;
+const TRANSPORTS = [...WAYS, ["forward", "Forwarded by Email Routing"]] as const;
+
 /** @param form what was sent and could not be, to be corrected; else the route as it is */
 export function OriginFields({ form, route }: { form: Form | undefined; route: Route | null }) {
   const value = (name: string, now: string | undefined): string | undefined => (form ? form.text(name) : now);
@@ -17,6 +23,28 @@ export function OriginFields({ form, route }: { form: Form | undefined; route: R
     <fieldset>
       <legend>Mail server</legend>
       <div class="fields">
+        <Choice
+          name="transport"
+          label="How mail gets there"
+          value={value("transport", route?.transport) ?? "smtp"}
+          options={TRANSPORTS}
+          hint="Port 25 can be reached through a gateway only."
+        />
+        <div class="field-group only-forward">
+          <Field
+            name="forwardDomain"
+            label="Forward to the domain"
+            value={value("forwardDomain", route?.forwardDomain)}
+            hint="Mail for ann@ goes to ann@ there, an address verified in Email Routing. Mail for that domain must not come here."
+          />
+          <Choice
+            name="via"
+            label="What cannot be forwarded"
+            value={value("via", route?.via) ?? "smtp"}
+            options={WAYS}
+            hint="Probes, waiting mail that is given back, and mail that forwarding fails for."
+          />
+        </div>
         <Field name="host" label="Host name" value={value("host", route?.host)} required />
         <Field
           name="port"
@@ -24,7 +52,7 @@ export function OriginFields({ form, route }: { form: Form | undefined; route: R
           value={value("port", String(route?.port ?? 465))}
           required
           inputmode="numeric"
-          hint="Any but 25, which Cloudflare Workers cannot open."
+          hint="Directly, any but 25, which Cloudflare Workers cannot open."
         />
         <Choice name="tls" label="Encryption" value={value("tls", route?.tls) ?? "implicit"} options={TLS} />
         <Field
@@ -47,8 +75,14 @@ export function OriginFields({ form, route }: { form: Form | undefined; route: R
 
 export function originOf(form: Form): OriginChange {
   const port = form.text("port");
+  const transport = form.oneOf("transport", ["smtp", "gateway", "forward"]);
   return {
-    transport: "smtp",
+    transport,
+    // The fields are there whatever is chosen; they mean something with one choice only.
+    ...(transport === "forward" && {
+      via: form.oneOf("via", ["smtp", "gateway"]),
+      forwardDomain: form.text("forwardDomain"),
+    }),
     host: form.text("host"),
     port: port === undefined ? undefined : readPort(port),
     tls: form.oneOf("tls", ["implicit", "starttls", "none"]),

@@ -75,6 +75,9 @@ export function ProblemNotice({ problem }: { problem: Problem | undefined }) {
 }
 
 const LABELS: Record<string, string> = {
+  "origin.transport": "How mail gets there",
+  "origin.via": "What cannot be forwarded",
+  "origin.forwardDomain": "Forward to the domain",
   "origin.host": "Mail server",
   "origin.port": "Port",
   "origin.tls": "Encryption",
