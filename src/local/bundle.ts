@@ -12,7 +12,8 @@ export interface BundledModule {
 
 /** wrangler needs 2 s; a slow disk more. */
 const BUNDLE_LIMIT_MS = 120_000;
-const QUIET = {
+/** What keeps wrangler to its work: no banner, no log file, no reports, nothing from the network that was not asked for. */
+export const QUIET = {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_SEND_ERROR_REPORTS: "false",
   WRANGLER_HIDE_BANNER: "true",

@@ -33,7 +33,7 @@ export function keepSecrets(state: string, password: string | null): Kept {
   const secrets: Secrets = {
     masterKeys: old?.masterKeys ?? `k1:${randomBytes(32).toString("base64")}`,
     gatewaySecrets: old?.gatewaySecrets ?? `g1:${randomBytes(32).toString("base64url")}`,
-    operatorPasswordHash: hash(password ?? made ?? ""),
+    operatorPasswordHash: hashPassword(password ?? made ?? ""),
   };
   writeWhole(path, `${JSON.stringify(secrets, null, 2)}\n`, 0o600);
   return { secrets, made };
@@ -68,7 +68,7 @@ const BLOCK = 8;
 const PARALLEL = 5;
 const SCRYPT = { N: COST, r: BLOCK, p: PARALLEL, maxmem: 64 * 1024 * 1024 };
 
-function hash(password: string, salt = randomBytes(16)): string {
+export function hashPassword(password: string, salt = randomBytes(16)): string {
   const key = scryptSync(password.normalize("NFC"), salt, 32, SCRYPT);
   return ["scrypt", COST, BLOCK, PARALLEL, salt.toString("base64url"), key.toString("base64url")].join("$");
 }
@@ -76,6 +76,6 @@ function hash(password: string, salt = randomBytes(16)): string {
 function matches(password: string, stored: string): boolean {
   const salt = stored.split("$")[4];
   if (salt === undefined) return false;
-  const [mine, theirs] = [Buffer.from(hash(password, Buffer.from(salt, "base64url"))), Buffer.from(stored)];
+  const [mine, theirs] = [Buffer.from(hashPassword(password, Buffer.from(salt, "base64url"))), Buffer.from(stored)];
   return mine.length === theirs.length && timingSafeEqual(mine, theirs);
 }

@@ -30,12 +30,12 @@ export type Parsed =
   | { readonly ok: false; readonly problems: readonly string[] };
 
 /** As identity/password.ts has it. */
-const PASSWORD_LENGTH = { min: 8, max: 256 };
+export const PASSWORD_LENGTH = { min: 8, max: 256 };
 /** An hour between probes would notice nothing. */
 const PROBE_SECONDS = { min: 1, max: 3600 };
-const EMAIL = /^[^\s@<>"]+@[^\s@<>"]+$/;
+export const EMAIL = /^[^\s@<>"]+@[^\s@<>"]+$/;
 /** RFC 1123 §2.1. */
-const HOSTNAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+export const HOSTNAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 /** RFC 6750 §2.1, b64token. */
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 

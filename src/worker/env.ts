@@ -17,7 +17,7 @@ export interface Env {
   readonly OPERATOR_TOKEN?: string;
   /** `id:base64 of 32 bytes`, newest first, separated by commas. */
   readonly MASTER_KEYS: string;
-  /** `id:secret`, newest first, separated by commas: the gateways' keys. */
+  /** `id:secret`, separated by commas: the gateways' keys. The first signs, all verify. */
   readonly GATEWAY_SECRETS: string;
   /** Base addresses of the gateways' relay ports, such as `https://gw1.example.org`, separated by commas. */
   readonly GATEWAYS?: string;
