@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: the main job on real mail. An organisation's server takes mail, dies without a word, comes back busy, comes
  * back; people work in the portal meanwhile; in the end every message is compared octet for octet.
- * `--keep` leaves the service up. Exit code 1 where anything was lost, changed or doubled.
+ * `--keep` leaves the service up; `--gateway` reaches the origin through the gateway. Exit code 1 where anything was lost, changed or doubled.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,6 +34,8 @@ interface Listed {
 }
 
 const keep = process.argv.includes("--keep");
+/** The same with the origin behind the gateway's relay, as on port 25. */
+const transport = process.argv.includes("--gateway") ? "gateway" : "smtp";
 const state = mkdtempSync(join(tmpdir(), "holdfast-demo-"));
 const progress = new Progress();
 const origin = new Origin(join(state, "origin"));
@@ -129,7 +131,7 @@ async function setUp(): Promise<void> {
     continuity: true,
     coverage: "all",
     switching: "automatic",
-    origin: { transport: "smtp", host: "127.0.0.1", port: origin.port, tls: "none" },
+    origin: { transport, host: "127.0.0.1", port: origin.port, tls: "none" },
   });
   const people = [
     ["alice", [`a.liddell@${DOMAIN}`]],
