@@ -157,4 +157,29 @@ describe("without script", () => {
     await page.getByRole("heading", { name: "Normal", exact: true }).waitFor();
     await context.close();
   });
+
+  it("an operator has mail forwarded: what that needs is asked for when it is chosen, and shown again", async () => {
+    const origin = { host: "mail.forward.example", port: 465, tls: "implicit" };
+    await service.call("PUT", "/api/domains/forward.example", { continuity: true, origin });
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    await context.addCookies([{ name: "holdfast", value: TOKEN, url: service.addresses.http }]);
+    const page = await context.newPage();
+    const settings = page.getByText("Settings", { exact: true });
+    await page.goto(url("/panel/domains/forward.example"));
+    await settings.click();
+    const destination = page.getByLabel("Forward to the domain");
+    expect(await destination.isVisible()).toBe(false);
+    await page.getByLabel("How mail gets there").selectOption("Forwarded by Email Routing");
+    await destination.fill("forward.example");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText("cannot be forward.example: its mail comes here").waitFor();
+    await destination.fill("inside.forward.example");
+    await page.getByLabel("What cannot be forwarded").selectOption("Through the gateway");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText("Saved.").waitFor();
+    await settings.click();
+    expect(await destination.inputValue()).toBe("inside.forward.example");
+    expect(await page.getByLabel("What cannot be forwarded").inputValue()).toBe("gateway");
+    await context.close();
+  });
 });

@@ -7,9 +7,9 @@ import {
   type Switching,
   transition,
 } from "../../../src/core/mode.ts";
-import type { Outcome, Phase, Unavailable } from "../../../src/core/outcome.ts";
+import type { Delivered, Outcome, Phase, Unavailable } from "../../../src/core/outcome.ts";
 
-export const delivered: Outcome = { kind: "delivered", reply: { code: 250, enhanced: "2.0.0", text: "queued" } };
+export const delivered: Delivered = { kind: "delivered", reply: { code: 250, enhanced: "2.0.0", text: "queued" } };
 export const refused: Outcome = {
   kind: "refused",
   phase: "rcpt",

@@ -157,6 +157,17 @@ describe("weak evidence", () => {
     expect(viewOf(machine.state).doubt).toBe(false);
   });
 
+  it("a message that another server took for the origin is no evidence that the origin takes mail", () => {
+    const machine = new Machine();
+    machine.probe(noConnection);
+    for (let i = 0; i < 20; i++) {
+      machine.wait(1).deliver({ ...delivered, where: "path" });
+      expect(viewOf(machine.state).doubt).toBe(true);
+    }
+    machine.probe(noConnection);
+    expect(machine.state.mode).toBe("emergency");
+  });
+
   it("a failure of our own path is no evidence against the origin", () => {
     const machine = new Machine();
     for (let i = 0; i < 100; i++) {

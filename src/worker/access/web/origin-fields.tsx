@@ -6,7 +6,7 @@ import { Choice, Field } from "./parts.tsx";
 
 const TLS = [
   ["implicit", "TLS from the start (465)"],
-  ["starttls", "STARTTLS (587)"],
+  ["starttls", "STARTTLS (587, 25)"],
   ["none", "No encryption"],
 ] as const;
 
@@ -28,7 +28,6 @@ export function OriginFields({ form, route }: { form: Form | undefined; route: R
           label="How mail gets there"
           value={value("transport", route?.transport) ?? "smtp"}
           options={TRANSPORTS}
-          hint="Port 25 can be reached through a gateway only."
         />
         <div class="field-group only-forward">
           <Field
@@ -52,7 +51,7 @@ export function OriginFields({ form, route }: { form: Form | undefined; route: R
           value={value("port", String(route?.port ?? 465))}
           required
           inputmode="numeric"
-          hint="Directly, any but 25, which Cloudflare Workers cannot open."
+          hint="Port 25 can be reached through a gateway only."
         />
         <Choice name="tls" label="Encryption" value={value("tls", route?.tls) ?? "implicit"} options={TLS} />
         <Field
