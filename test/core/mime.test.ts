@@ -129,6 +129,19 @@ describe("what goes on top of a message on its way to the origin", () => {
     expect(deliveredByUs(back, "mx.holdfast.test", `x${again}`)).toBe(false);
   });
 
+  it("is recognised among marks that became one field on the way", () => {
+    const marks = ["bob@example.org", "ann@example.org"].map((to) => forwardMark("mx.holdfast.test", to));
+    const back = readHeader(bytes(`${FORWARD_MARK}: ${marks.join(", ")}\r\n${BELOW}`));
+    expect(deliveredByUs(back, "mx.holdfast.test", "bob@example.org")).toBe(true);
+    expect(deliveredByUs(back, "mx.holdfast.test", "ann@example.org")).toBe(true);
+    expect(deliveredByUs(back, "mx.holdfast.test", "ob@example.org")).toBe(false);
+  });
+
+  it("is made so that no two addresses have the same mark", () => {
+    const marks = ['"a b"@example.org', '"a%20b"@example.org', "ü@example.org", "%C3%BC@example.org"];
+    expect(new Set(marks.map((to) => forwardMark("mx.holdfast.test", to))).size).toBe(marks.length);
+  });
+
   it("is not recognised in a Delivered-To that another server wrote", () => {
     const other = readHeader(bytes("Delivered-To: a@example.org\r\nReceived: by mx.example.org; x\r\n\r\n"));
     expect(deliveredByUs(other, "mx.holdfast.test", "a@example.org")).toBe(false);

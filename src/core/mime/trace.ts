@@ -40,7 +40,7 @@ export const FORWARD_MARK = "X-Holdfast-Forwarded";
 
 /** Who forwarded it, for whom: what a loop is known by. ASCII only, as a field of `Headers` must be. */
 export function forwardMark(host: string, to: string): string {
-  const ascii = to.replace(/[^!-~]+/gu, (part) => encodeURIComponent(part.toWellFormed()));
+  const ascii = to.replace(/[^!-$&-~]+/gu, (part) => encodeURIComponent(part.toWellFormed()));
   return `by ${host} for <${ascii}>`;
 }
 
@@ -52,7 +52,8 @@ export function deliveredByUs(header: Header, host: string, to: string): boolean
   const mark = forwardMark(host, to).toLowerCase();
   const forwarded = FORWARD_MARK.toLowerCase();
   const marked = header.fields.some(
-    ({ name, value }) => name === forwarded && value.trim().replace(/\s+/g, " ").toLowerCase() === mark,
+    // Several of them may have become one field on the way.
+    ({ name, value }) => name === forwarded && value.replace(/\s+/g, " ").toLowerCase().includes(mark),
   );
   return marked || hasOurDeliveredTo(header, host, to);
 }
