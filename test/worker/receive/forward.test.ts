@@ -3,6 +3,7 @@ import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { MAX_BUFFERED_BYTES, RECEIVE_BUDGET } from "../../../src/core/limits.ts";
 import { FORWARD_MARK } from "../../../src/core/mime/trace.ts";
+import type { Env } from "../../../src/worker/env.ts";
 import { asOperator } from "../access/client.ts";
 import {
   belowOurs,
@@ -289,6 +290,56 @@ describe("a forwarded message that comes back does not circle", () => {
   it("whatever the destination's server makes of the field's case", async () => {
     const octets = letter({ [FORWARD_MARK.toUpperCase()]: "BY MX.HOLDFAST.TEST FOR <ANN@FORWARD.EXAMPLE>" });
     expect((await outcomeOf(at("ann"), new Destination(), octets)).answer.kind).toBe("rejected");
+  });
+});
+
+describe("when something of our own fails as well", () => {
+  const put = () => Promise.reject(new Error("R2 is down"));
+  const brokenStore: Env = {
+    ...(env as Env),
+    MAIL: new Proxy(env.MAIL, {
+      get(bucket, name) {
+        const value = name === "put" ? put : Reflect.get(bucket, name);
+        return typeof value === "function" ? value.bind(bucket) : value;
+      },
+    }),
+  };
+
+  it("what forward() takes is accepted without its archive copy, which becomes an event", async () => {
+    const octets = letter();
+    const { forward } = new Destination();
+    const answer = await sendByEmailRouting(at("bob"), octets, "a@example.net", { forward }, brokenStore);
+    expect(answer.kind).toBe("accepted");
+    const { items } = (await must("GET", `/api/domains/${DOMAIN}/events`)) as {
+      items: { kind: string; data: object }[];
+    };
+    expect(items[0]).toMatchObject({ kind: "archive_copy_missing", data: { missing: "octets", to: [at("bob")] } });
+  });
+
+  it("what neither forward() nor the origin takes and cannot be stored stays with the sender", async () => {
+    await unreachable();
+    const rows = (await kept(DOMAIN)).length;
+    const { forward } = refusing(UNVERIFIED);
+    const answer = await sendByEmailRouting(at("bob"), letter(), "a@example.net", { forward }, brokenStore);
+    expect(answer).toEqual({
+      kind: "temporary",
+      text: "451 4.3.0 The message could not be stored, please try again later",
+    });
+    expect(await kept(DOMAIN)).toHaveLength(rows);
+  });
+
+  it("what was forwarded although forward() failed comes twice at most, and is archived once", async () => {
+    const arrived: string[] = [];
+    const destination = new Destination(async () => {
+      arrived.push("forwarded");
+      throw new Error("connection lost");
+    });
+    const octets = letter();
+    const first = await outcomeOf(at("bob"), destination, octets);
+    const again = await outcomeOf(at("bob"), destination, octets);
+    expect([first.answer.kind, again.answer.kind]).toEqual(["accepted", "accepted"]);
+    expect([arrived.length, first.origin.length, again.origin.length]).toEqual([1, 1, 0]);
+    expect([first.news.length, again.news.length]).toEqual([1, 0]);
   });
 });
 

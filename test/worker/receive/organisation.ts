@@ -110,6 +110,7 @@ export async function sendByEmailRouting(
   octets: Uint8Array<ArrayBuffer>,
   from = "somebody@example.net",
   more: Partial<Pick<ForwardableEmailMessage, "forward" | "canBeForwarded" | "raw">> = {},
+  environment: Env = env as Env,
 ) {
   const ctx = createExecutionContext();
   let rejected: string | null = null;
@@ -127,7 +128,7 @@ export async function sendByEmailRouting(
     ...more,
   } as unknown as ForwardableEmailMessage;
   try {
-    await receiveEmail(message, env as Env, ctx);
+    await receiveEmail(message, environment, ctx);
     return rejected === null
       ? { kind: "accepted" as const, text: "" }
       : { kind: "rejected" as const, text: String(rejected) };
