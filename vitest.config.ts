@@ -13,7 +13,11 @@ const results = process.env.HOLDFAST_TEST_RESULTS;
 export default defineConfig({
   test: {
     // CI counts from the JSON; people read the rest.
-    reporters: results ? ["default", ["json", { outputFile: results }]] : ["default"],
+    reporters: [
+      "default",
+      ...(results ? ([["json", { outputFile: results }]] as const) : []),
+      "./test/support/fault-matrix.ts",
+    ],
     projects: [
       { test: { name: "core", include: ["test/core/**/*.test.ts"] } },
       {

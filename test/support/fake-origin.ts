@@ -56,6 +56,12 @@ export class FakeOrigin {
     this.#counts.clear();
   }
 
+  /** What it took so far is not reported any more. */
+  forget(): void {
+    this.#messages.length = 0;
+    this.#transcript.length = 0;
+  }
+
   report(): OriginReport {
     return {
       messages: [...this.#messages],

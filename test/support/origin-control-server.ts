@@ -10,8 +10,8 @@ export interface OriginControlServer {
 }
 
 /**
- * `POST /` behaviour -> {id, port} · `GET /id` -> OriginReport · `PUT /id` behaviour · `POST /id/stop`, `POST /id/start` ·
- * `DELETE /id`.
+ * `POST /` behaviour -> {id, port} · `GET /id` -> OriginReport · `PUT /id` behaviour · `POST /id/stop`, `POST /id/start`,
+ * `POST /id/forget` · `DELETE /id`.
  */
 export async function startOriginControl(): Promise<OriginControlServer> {
   const origins = new Map<string, FakeOrigin>();
@@ -30,6 +30,7 @@ export async function startOriginControl(): Promise<OriginControlServer> {
     if (!origin) return { status: 404, body: { error: `no origin ${id}` } };
     if (method === "POST" && action === "stop") await origin.stop();
     else if (method === "POST" && action === "start") await origin.start();
+    else if (method === "POST" && action === "forget") origin.forget();
     else if (method === "PUT") origin.set(JSON.parse(body) as Behaviour);
     else if (method === "DELETE") {
       await origin.stop();

@@ -19,6 +19,8 @@ export interface Origin {
   stop(): Promise<void>;
   /** Listens again on the same port. */
   start(): Promise<void>;
+  /** What it took so far is not among its messages any more. */
+  forget(): Promise<void>;
   /** Stops and forgets it. */
   close(): Promise<void>;
 }
@@ -44,6 +46,9 @@ export async function createOrigin(behaviour: Behaviour = {}): Promise<Origin> {
     },
     async start() {
       await call("POST", `${path}/start`);
+    },
+    async forget() {
+      await call("POST", `${path}/forget`);
     },
     async close() {
       await call("DELETE", path);

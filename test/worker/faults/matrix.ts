@@ -1,0 +1,77 @@
+/** A scenario, once for each call that it makes and each way in which that call can fail. */
+import { describe, expect, it } from "vitest";
+import type {} from "../../support/fault-cell.ts";
+import { type Call, FAULTS, faultsOf, learn, withFault } from "./injector.ts";
+import { Scene, type SceneOptions } from "./scene.ts";
+
+/** The part of a scenario in which a call may fail. */
+export interface Attempt {
+  /** What fails; empty where nothing does. */
+  readonly call: string;
+  /** To be called once. */
+  run(work: () => Promise<unknown>): Promise<void>;
+}
+
+/**
+ * Plays from the beginning to rest and checks what the design promises.
+ * @returns what became of the mail, in a few words, without times, numbers of rows or anything else that changes
+ */
+export type Scenario = (attempt: Attempt) => Promise<string>;
+
+/** A case may wait for a limit or two. */
+const CASE_TIMEOUT = 30_000;
+const COLUMNS = Object.values(FAULTS);
+
+export function matrix(title: string, scenario: Scenario): void {
+  describe(title, async () => {
+    let calls: Call[] = [];
+    const came = await scenario({
+      call: "",
+      async run(work) {
+        calls = await learn(work);
+      },
+    });
+
+    it("without a fault", ({ task }) => {
+      task.meta.faultCell = { scenario: title, call: "", fault: "", columns: COLUMNS, came };
+      expect(calls.length).toBeGreaterThan(0);
+    });
+
+    for (const call of calls) {
+      for (const fault of faultsOf(call)) {
+        const words = FAULTS[fault];
+        it(`${wordsFor(call)}: ${words}`, { timeout: CASE_TIMEOUT }, async ({ task }) => {
+          let fired = false;
+          const came = await scenario({
+            call: call.name,
+            async run(work) {
+              fired = await withFault(call, fault, work);
+            },
+          });
+          expect(fired, "the call was made").toBe(true);
+          task.meta.faultCell = { scenario: title, call: wordsFor(call), fault: words, columns: COLUMNS, came };
+        });
+      }
+    }
+  });
+}
+
+function wordsFor({ name, nth }: Call): string {
+  return nth === 1 ? name : `${name} (${nth})`;
+}
+
+/** Scenes that a case has left in order, by how their mailboxes lie. */
+const free = new Map<string, Scene>();
+
+/** A scene for each case; where one went well, the next takes it over. */
+export function onStage(options: SceneOptions, play: (scene: Scene, attempt: Attempt) => Promise<string>): Scenario {
+  const kind = JSON.stringify(options.shards ?? {});
+  return async (attempt) => {
+    const scene = free.get(kind) ?? (await Scene.open(options));
+    free.delete(kind);
+    await scene.begin(options);
+    const came = await play(scene, attempt);
+    free.set(kind, scene);
+    return came;
+  };
+}
