@@ -202,6 +202,16 @@ describe("the panel", () => {
     expect(text).toMatch(/<option value="forward" selected/);
   });
 
+  it("takes an emptied field for a missing one, not for one that stays as it was", async () => {
+    await addDomain("emptied.example.org");
+    await put(FORWARD, "/api/domains/emptied.example.org");
+    const emptied = { ...FIELDS, transport: "forward", continuity: "true" };
+    const answer = await post("/panel/domains/emptied.example.org", emptied);
+    expect(answer.status).toBe(422);
+    expect(await answer.text()).toContain("<b>Forward to the domain </b>is missing");
+    expect(await stored("/api/domains/emptied.example.org")).toMatchObject(FORWARD);
+  });
+
   it("shows the route that is set", async () => {
     await addDomain("shown.example.org");
     await put(FORWARD, "/api/domains/shown.example.org");

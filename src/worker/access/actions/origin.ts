@@ -126,17 +126,18 @@ async function changeForward(
     return err(invalid("origin.via", `is missing: ${why}`));
   }
   if (via === "gateway" && !hasGateways(env)) return err(noGateway("origin.via"));
-  const given = change.forwardDomain ?? current?.forwardDomain;
-  if (given === undefined) {
+  const given = (change.forwardDomain ?? current?.forwardDomain)?.trim();
+  if (!given) {
     const why = "name the domain that mail is forwarded to, such as one that only your mail server serves";
     return err(invalid("origin.forwardDomain", `is missing: ${why}`));
   }
-  const parsed = parseDomain(given.trim());
+  const parsed = parseDomain(given);
   if (!parsed.ok || !parsed.value.includes(".")) {
     return err(invalid("origin.forwardDomain", "is not a domain name"));
   }
   const forwardDomain = parsed.value;
-  if (forwardDomain === domain || forwardDomain === env.HOSTNAME || (await isDomain(directory(env), forwardDomain))) {
+  const ours = [domain, env.HOSTNAME.toLowerCase()];
+  if (ours.includes(forwardDomain) || (await isDomain(directory(env), forwardDomain))) {
     const why = "its mail comes here, so what is forwarded would go in a circle";
     return err(invalid("origin.forwardDomain", `cannot be ${forwardDomain}: ${why}. Name one that your server serves`));
   }

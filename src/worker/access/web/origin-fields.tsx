@@ -80,7 +80,8 @@ export function originOf(form: Form): OriginChange {
     // The fields are there whatever is chosen; they mean something with one choice only.
     ...(transport === "forward" && {
       via: form.oneOf("via", ["smtp", "gateway"]),
-      forwardDomain: form.text("forwardDomain"),
+      // A field that was emptied is not one that stays as it was.
+      forwardDomain: form.text("forwardDomain") ?? "",
     }),
     host: form.text("host"),
     port: port === undefined ? undefined : readPort(port),
