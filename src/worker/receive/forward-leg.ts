@@ -77,7 +77,10 @@ export class ForwardLeg implements Leg {
     if (outcome.kind === "delivered") return outcome;
     this.#parts.failed(destination, outcome.detail ?? outcome.reason);
     // Without an answer it may still arrive: then the portal waits for it rather than the origin having it twice.
-    return smtp && outcome.reason !== "timeout" ? this.#overSmtp(smtp, to) : outcome;
+    if (!smtp || outcome.reason === "timeout") return outcome;
+    const asked = await this.#overSmtp(smtp, to);
+    // It had less time than without forwarding: what it did not answer in that is no evidence against it.
+    return asked.kind === "unavailable" && asked.reason === "timeout" ? { ...asked, where: "path" } : asked;
   }
 
   close(): void {

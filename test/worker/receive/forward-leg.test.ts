@@ -91,6 +91,19 @@ it.each([
   expect(failures).toEqual([`ann@inside.example: forward() to ann@inside.example: ${why}`]);
 });
 
+it.each([
+  ["timeout", "path"],
+  ["no_connection", "origin"],
+] as const)(
+  "an origin that has less time after forward() and ends in %s is blamed on the %s",
+  async (reason, where) => {
+    const smtp = new Smtp();
+    smtp.recipient = async () => ({ kind: "unavailable", where: "origin", phase: "rcpt", reason });
+    const { leg } = open(() => Promise.reject(new Error("not verified")), { smtp });
+    expect(await through(leg)).toMatchObject({ kind: "unavailable", where, phase: "rcpt", reason });
+  },
+);
+
 it("is called once a message: the platform takes a second call for an error", async () => {
   const { leg, calls } = open(async () => null);
   expect(leg.usable).toBe(true);

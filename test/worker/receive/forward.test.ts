@@ -1,39 +1,40 @@
 /** Mail that Email Routing forwards: every row of the table, what it does not forward, and mail that comes back. */
 import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { MAX_BUFFERED_BYTES, RECEIVE_BUDGET } from "../../../src/core/limits.ts";
+import { RECEIVE_BUDGET } from "../../../src/core/limits.ts";
 import { FORWARD_MARK } from "../../../src/core/mime/trace.ts";
-import type { Env } from "../../../src/worker/env.ts";
 import { asOperator } from "../access/client.ts";
+import {
+  allIsWell,
+  at,
+  createForwarding,
+  Destination,
+  DOMAIN,
+  INSIDE,
+  large,
+  mode,
+  organisation,
+  outcomeOf,
+  refusing,
+  UNVERIFIED,
+  unreachable,
+} from "./forwarding.ts";
 import {
   belowOurs,
   createOrganisation,
   kept,
   letter,
   must,
-  type Organisation,
-  objectsInStore,
   octetsIn,
   send,
   sendByEmailRouting,
 } from "./organisation.ts";
 
-const DOMAIN = "forward.example";
-const INSIDE = "inside.forward.example";
-let organisation: Organisation;
-const at = (local: string) => `${local}@${DOMAIN}`;
-const mode = (mode: string) => must("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
 const view = async () => (await must("GET", `/api/domains/${DOMAIN}`)) as { mode: string; doubt: boolean };
 
 vi.setConfig({ testTimeout: 30_000 });
-
-beforeAll(async () => {
-  organisation = await createOrganisation(DOMAIN, { transport: "forward", via: "smtp", forwardDomain: INSIDE });
-});
-beforeEach(async () => {
-  await organisation.origin.set({});
-  await mode("normal");
-});
+beforeAll(createForwarding);
+beforeEach(allIsWell);
 
 /** A person's choice brings the backlog to the origin at once. */
 async function giveBack(): Promise<void> {
@@ -49,50 +50,6 @@ async function whatOriginHas(octets: Uint8Array): Promise<boolean> {
 
 /** Runs of the domain's object begin in the background. */
 const PATIENCE = { timeout: 20_000, interval: 200 };
-
-async function unreachable(): Promise<void> {
-  await organisation.origin.stop();
-  onTestFinished(() => organisation.origin.start());
-}
-
-/** The destination's server, reached by forward() only. */
-class Destination {
-  readonly forwarded: { to: string; headers: Headers | undefined }[] = [];
-  readonly #says: () => Promise<unknown>;
-
-  constructor(says: () => Promise<unknown> = async () => null) {
-    this.#says = says;
-  }
-
-  forward = async (to: string, headers?: Headers): Promise<EmailSendResult> => {
-    this.forwarded.push({ to, headers });
-    return (await this.#says()) as EmailSendResult;
-  };
-}
-
-const UNVERIFIED = "destination address not verified";
-const refusing = (why: string) => new Destination(() => Promise.reject(new Error(why)));
-
-const large = () => letter({}, `${"0123456789".repeat(7)}\r\n`.repeat(MAX_BUFFERED_BYTES / 64));
-
-/** Sends one letter through Email Routing and says what came of it. */
-async function outcomeOf(to: string, destination = new Destination(), octets = letter(), canBeForwarded = true) {
-  const before = {
-    kept: await kept(DOMAIN),
-    origin: (await organisation.origin.messages()).length,
-    objects: await objectsInStore(),
-  };
-  const { forward } = destination;
-  const answer = await sendByEmailRouting(to, octets, "somebody@example.net", { forward, canBeForwarded });
-  return {
-    answer,
-    octets,
-    forwarded: destination.forwarded.map((one) => one.to),
-    origin: (await organisation.origin.messages()).slice(before.origin).filter((message) => message.accepted),
-    news: (await kept(DOMAIN)).slice(before.kept.length),
-    objects: (await objectsInStore()) - before.objects,
-  };
-}
 
 describe("in normal mode, what forward() takes is delivered", () => {
   it("covered: accepted, archived as received, forwarded under its local part, and the origin's SMTP server is not asked", async () => {
@@ -290,56 +247,6 @@ describe("a forwarded message that comes back does not circle", () => {
   it("whatever the destination's server makes of the field's case", async () => {
     const octets = letter({ [FORWARD_MARK.toUpperCase()]: "BY MX.HOLDFAST.TEST FOR <ANN@FORWARD.EXAMPLE>" });
     expect((await outcomeOf(at("ann"), new Destination(), octets)).answer.kind).toBe("rejected");
-  });
-});
-
-describe("when something of our own fails as well", () => {
-  const put = () => Promise.reject(new Error("R2 is down"));
-  const brokenStore: Env = {
-    ...(env as Env),
-    MAIL: new Proxy(env.MAIL, {
-      get(bucket, name) {
-        const value = name === "put" ? put : Reflect.get(bucket, name);
-        return typeof value === "function" ? value.bind(bucket) : value;
-      },
-    }),
-  };
-
-  it("what forward() takes is accepted without its archive copy, which becomes an event", async () => {
-    const octets = letter();
-    const { forward } = new Destination();
-    const answer = await sendByEmailRouting(at("bob"), octets, "a@example.net", { forward }, brokenStore);
-    expect(answer.kind).toBe("accepted");
-    const { items } = (await must("GET", `/api/domains/${DOMAIN}/events`)) as {
-      items: { kind: string; data: object }[];
-    };
-    expect(items[0]).toMatchObject({ kind: "archive_copy_missing", data: { missing: "octets", to: [at("bob")] } });
-  });
-
-  it("what neither forward() nor the origin takes and cannot be stored stays with the sender", async () => {
-    await unreachable();
-    const rows = (await kept(DOMAIN)).length;
-    const { forward } = refusing(UNVERIFIED);
-    const answer = await sendByEmailRouting(at("bob"), letter(), "a@example.net", { forward }, brokenStore);
-    expect(answer).toEqual({
-      kind: "temporary",
-      text: "451 4.3.0 The message could not be stored, please try again later",
-    });
-    expect(await kept(DOMAIN)).toHaveLength(rows);
-  });
-
-  it("what was forwarded although forward() failed comes twice at most, and is archived once", async () => {
-    const arrived: string[] = [];
-    const destination = new Destination(async () => {
-      arrived.push("forwarded");
-      throw new Error("connection lost");
-    });
-    const octets = letter();
-    const first = await outcomeOf(at("bob"), destination, octets);
-    const again = await outcomeOf(at("bob"), destination, octets);
-    expect([first.answer.kind, again.answer.kind]).toEqual(["accepted", "accepted"]);
-    expect([arrived.length, first.origin.length, again.origin.length]).toEqual([1, 1, 0]);
-    expect([first.news.length, again.news.length]).toEqual([1, 0]);
   });
 });
 
