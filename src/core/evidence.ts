@@ -37,6 +37,11 @@ function signInTransaction(outcome: Unavailable): Sign {
   }
 }
 
+/** What comes after a long wait for a final reply: the one message may be the reason, so it is no strong evidence. */
+export function weakened(sign: Sign): Sign {
+  return sign === "unreachable" || sign === "not_taking" ? "hint" : sign;
+}
+
 /** Strong evidence of one kind that nothing has settled yet. Times are unix milliseconds. */
 export interface Evidence {
   /** When the first piece began. */

@@ -58,6 +58,20 @@ export const WRITE_TIMEOUT = 10_000;
 export const RECEIVE_BUDGET = 30_000;
 /** Reply to the final dot in a run in the background (RFC 5321 §4.5.3.2.6). */
 export const FINAL_TIMEOUT_BACKGROUND = 10 * 60_000;
+/**
+ * What a sender at the MX port waits for the reply to the final dot beyond RECEIVE_BUDGET, where its message cannot be stored
+ * meanwhile. With the budget and our own stores less than GATEWAY_FINAL_TIMEOUT; RFC 5321 §4.5.3.2.6 gives 10 minutes.
+ */
+export const SENDER_FINAL_PATIENCE = 210_000;
+/** All of a message in `email()`, which has about 50 s. */
+export const EMAIL_TIME = 45_000;
+/** Redelivery leaves a message alone for this long after the last moment at which its late reply can come: it must be told too. */
+export const LATE_FINAL_MARGIN = 60_000;
+/** One telling of a late reply to the domain's object, which settles it in D1, and the pause before the second; each doubles. */
+export const LATE_FINAL_TELL = 15_000;
+export const LATE_FINAL_PAUSE = 1_000;
+/** Tellings in all: within LATE_FINAL_MARGIN where the object fails at once. */
+export const LATE_FINAL_TRIES = 5;
 
 /** A reply line; RFC 5321 §4.5.3.1.5 says 512, servers in the field send more. */
 export const MAX_REPLY_LINE_BYTES = 4_096;
@@ -173,8 +187,13 @@ export const GATEWAY_CONNECT_TIMEOUT = 5_000;
 export const GATEWAY_RECIPIENT_TIMEOUT = 45_000;
 /** Between two acknowledgements of the message, and between two frames of it: both ends hold the octets in memory. */
 export const GATEWAY_FRAME_TIMEOUT = 20_000;
-/** The Worker's reply after its last octet: what an inbound message may take, with some room. */
-export const GATEWAY_FINAL_TIMEOUT = 60_000;
+/**
+ * The Worker's reply after its last octet: RECEIVE_BUDGET, SENDER_FINAL_PATIENCE and our own stores. Below MX_IDLE_TIMEOUT,
+ * after which the MX port hangs up on the sender.
+ */
+export const GATEWAY_FINAL_TIMEOUT = 285_000;
+/** What the Worker goes on with behind its reply: the wait for a late final reply, and to tell of it. */
+export const GATEWAY_AFTERWARDS = FINAL_TIMEOUT_BACKGROUND + LATE_FINAL_MARGIN;
 /** A transaction without a frame for this long is left; longer than a sender may pause (MX_IDLE_TIMEOUT). */
 export const GATEWAY_IDLE_TIMEOUT = 6 * 60_000;
 /** Pings keep the path open while a sender thinks: Cloudflare closes a WebSocket that is silent for 100 s. */

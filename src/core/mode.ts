@@ -2,7 +2,17 @@
  * The mode machine: probe results, delivery results, a person's choice and time decide where a domain's mail goes. Pure;
  * its owner (worker/domain) stores each state before it acts on the effects.
  */
-import { age, EMPTY_SCALES, inDoubt, type Observation, type Scales, signOf, verdict, weigh } from "./evidence.ts";
+import {
+  age,
+  EMPTY_SCALES,
+  inDoubt,
+  type Observation,
+  type Scales,
+  signOf,
+  verdict,
+  weakened,
+  weigh,
+} from "./evidence.ts";
 import { FLAP_WINDOW, MAX_STEADY_TIME, PROBE_IN_DOUBT, STEADY_TIME } from "./limits.ts";
 import { describeOutcome, type Outcome } from "./outcome.ts";
 
@@ -51,7 +61,14 @@ export interface ModeState {
 
 export type ModeEvent =
   | { readonly kind: "probe"; readonly ok: boolean; readonly outcome: Outcome; readonly began: number }
-  | { readonly kind: "delivery"; readonly recipient: string; readonly outcome: Outcome; readonly began: number }
+  | {
+      readonly kind: "delivery";
+      readonly recipient: string;
+      readonly outcome: Outcome;
+      readonly began: number;
+      /** The reply to the final dot was waited for longer than a sender waits: a failure is weak evidence. */
+      readonly late?: boolean;
+    }
   | { readonly kind: "choice"; readonly choice: Mode | "auto"; readonly actor: string }
   | { readonly kind: "settings"; readonly continuity: boolean; readonly switching: Switching }
   /** One backlog message, or MAIL, RCPT and RSET, was tried: the effect `prove` asked for it. */
@@ -136,7 +153,8 @@ function probed(event: Extract<ModeEvent, { kind: "probe" }>, ended: number): Ob
 
 function handed(event: Extract<ModeEvent, { kind: "delivery" }>, ended: number): Observation {
   const { outcome, recipient } = event;
-  return { sign: signOf(outcome), began: Math.min(event.began, ended), ended, recipient, text: inWords(outcome) };
+  const sign = event.late === true ? weakened(signOf(outcome)) : signOf(outcome);
+  return { sign, began: Math.min(event.began, ended), ended, recipient, text: inWords(outcome) };
 }
 
 function inWords(outcome: Outcome): string {

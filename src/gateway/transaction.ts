@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import type { Client } from "../core/envelope.ts";
 import {
+  GATEWAY_AFTERWARDS,
   GATEWAY_CONNECT_TIMEOUT,
   GATEWAY_FINAL_TIMEOUT,
   GATEWAY_FRAME_TIMEOUT,
@@ -120,9 +121,14 @@ export class WorkerTransaction {
     this.#failure ??= new WorkerUnavailableError("the transaction was left");
   }
 
+  /**
+   * The reply is there, and the sender has it. The Worker closes: it may wait on for a slow origin, and lives as long as this
+   * socket is open.
+   */
   #end(reply: Reply): Reply {
-    clearInterval(this.#ping);
-    this.#socket.close(1000);
+    const late = setTimeout(() => this.#socket.terminate(), GATEWAY_AFTERWARDS);
+    late.unref();
+    this.#socket.once("close", () => clearTimeout(late));
     return reply;
   }
 

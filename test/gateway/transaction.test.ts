@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import {
+  GATEWAY_AFTERWARDS,
   GATEWAY_FINAL_TIMEOUT,
   GATEWAY_FRAME_BYTES,
   GATEWAY_FRAME_TIMEOUT,
@@ -10,7 +11,7 @@ import {
   GATEWAY_WINDOW,
 } from "../../src/core/limits.ts";
 import { WorkerTransaction } from "../../src/gateway/transaction.ts";
-import { type Script, SECRET, startWorker } from "./worker-double.ts";
+import { accepted, type Script, SECRET, startWorker } from "./worker-double.ts";
 
 const client = { ip: "192.0.2.7", helo: "sender.example.net", protocol: "ESMTP" };
 const mail = { from: "a@example.net", body: "7BIT", smtputf8: false } as const;
@@ -78,4 +79,29 @@ describe("a Worker that falls silent", () => {
       "Opening handshake has timed out",
     );
   }, 20_000);
+});
+
+describe("a Worker that has replied and goes on waiting for the origin", () => {
+  const message = (transaction: WorkerTransaction) => transaction.message(3, [Buffer.from("x\r\n")]);
+
+  it("has its socket until it closes it, and the sender has its reply meanwhile", async () => {
+    const origin = Promise.withResolvers<void>();
+    const { heard, transaction } = await open({ afterwards: origin.promise });
+    expect(await message(transaction)).toEqual(accepted);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(heard.open.size).toBe(1);
+    origin.resolve();
+    await vi.waitFor(() => expect(heard.open.size).toBe(0));
+  });
+
+  it("is left when no origin may take that long", async () => {
+    const { heard, transaction } = await open({ afterwards: new Promise(() => undefined) });
+    holdTime();
+    await message(transaction);
+    await vi.advanceTimersByTimeAsync(GATEWAY_AFTERWARDS - 1);
+    expect(heard.open.size).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    vi.useRealTimers();
+    await vi.waitFor(() => expect(heard.open.size).toBe(0));
+  });
 });

@@ -20,6 +20,8 @@ export interface Script {
   readonly status?: number;
   /** Octets are taken and never acknowledged. */
   readonly mute?: boolean;
+  /** What the Worker goes on with behind its reply to a message, before it closes. */
+  readonly afterwards?: Promise<void>;
   /** Sent in place of the reply to a recipient. */
   readonly nonsense?: string;
 }
@@ -75,7 +77,13 @@ function serve(socket: WebSocket, script: Script, heard: Heard): void {
   const finish = () => {
     const octets = Buffer.concat(parts);
     heard.messages.push(octets);
-    answer(script.message?.(octets) ?? accepted);
+    conclude(script.message?.(octets) ?? accepted);
+  };
+  const conclude = async (reply: Reply | "hang" | "drop") => {
+    answer(reply);
+    if (typeof reply === "string") return;
+    await script.afterwards;
+    socket.close(1000);
   };
 
   socket.on("message", (data: Buffer, binary) => {
@@ -99,7 +107,7 @@ function serve(socket: WebSocket, script: Script, heard: Heard): void {
       else answer(script.recipient?.(frame.value.to) ?? recipientOk);
     } else if (frame.value.op === "data") {
       size = frame.value.size;
-      if (script.early) answer(script.early);
+      if (script.early) conclude(script.early);
       else if (size === 0) finish();
     }
   });

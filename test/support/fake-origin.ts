@@ -17,6 +17,7 @@ export class FakeOrigin {
   readonly #messages: RecordedMessage[] = [];
   readonly #transcript: string[] = [];
   readonly #violations: string[] = [];
+  #waiting: (() => void)[] = [];
   #connections = 0;
   #peak = 0;
   behaviour: Behaviour;
@@ -54,6 +55,7 @@ export class FakeOrigin {
   set(behaviour: Behaviour): void {
     this.behaviour = behaviour;
     this.#counts.clear();
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** What it took so far is not reported any more. */
@@ -84,6 +86,7 @@ export class FakeOrigin {
       number,
       behaviour: () => this.behaviour,
       step: (verb, address) => this.#step(verb, address),
+      changed: () => new Promise((resolve) => this.#waiting.push(resolve)),
       message: (message) => this.#messages.push(message),
       line: (line) => this.#transcript.push(line),
       violation: (text) => this.#violations.push(text),

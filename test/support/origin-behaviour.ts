@@ -21,6 +21,8 @@ export interface StepDetail {
   readonly octetEvery?: number;
   /** No reply at all; the connection stays open. */
   readonly silent?: boolean;
+  /** At the final dot only: no reply until another behaviour is set; then as that one says, the client gone or not. */
+  readonly held?: boolean;
   /** Closes the connection: instead of a reply, or after it where `reply` is given. */
   readonly drop?: boolean;
   /** Octets sent right behind the reply, in the same write. */

@@ -10,6 +10,8 @@ export interface ConnectionHost {
   readonly number: number;
   behaviour(): Behaviour;
   step(verb: Verb, address?: string): StepDetail;
+  /** Resolves when another behaviour is set. */
+  changed(): Promise<void>;
   message(message: RecordedMessage): void;
   line(line: string): void;
   violation(text: string): void;
@@ -251,7 +253,11 @@ class Connection {
       mailCommand: this.#mailCommand,
       raw,
     };
-    const step = this.#host.step("final");
+    let step = this.#host.step("final");
+    while (step.held) {
+      await this.#host.changed();
+      step = this.#host.step("final");
+    }
     // Recorded before the reply goes out: whoever hears the reply finds the message here.
     this.#host.message({
       ...message,

@@ -121,6 +121,15 @@ export interface FailbackRun {
   readonly connections: number;
 }
 
+/** What the origin said to a final dot in the end, after the sender had been answered. */
+export interface LateFinal {
+  /** Flight keys (failback/ports.ts), one for each recipient of the transaction. */
+  readonly keys: readonly string[];
+  /** When the message was received, unix milliseconds. */
+  readonly at: number;
+  readonly outcome: Outcome;
+}
+
 /** The RPC surface of the domain's object. */
 export interface DomainRpc {
   /** `null`: the object knows no such domain (ask D1). @param local the local part as received */
@@ -140,6 +149,14 @@ export interface DomainRpc {
   withdraw(keys: readonly string[]): Promise<string[]>;
   /** The person's action is stored (or failed): the marks of `withdraw` go. */
   settle(keys: readonly string[]): Promise<void>;
+  /**
+   * The final dot of a message went out and its reply is awaited beyond the sender's patience. To be called before its rows
+   * are in any inbox: redelivery leaves it alone for so many milliseconds, unless `settleFinal` comes before.
+   * @returns false where the object knows no such domain: nothing is held
+   */
+  hold(keys: readonly string[], milliseconds: number): Promise<boolean>;
+  /** The reply came, or will not come. Delivered leaves the inbox, refused is marked, all else waits. Idempotent. */
+  settleFinal(final: LateFinal): Promise<void>;
   /** From cron: look whether something is due; re-arms the alarm if it was lost. */
   wake(name: string): Promise<void>;
   /** For GET /api/health. */

@@ -75,10 +75,14 @@ export class DomainFailback {
 
   /** A single message met a 4xx: it goes out within 60 s, or with the run that is due before. */
   expect(now: number): void {
-    const { memory, world } = this.#parts;
+    this.expectBy(now + nextDelay(1, this.#parts.world().random()));
+  }
+
+  /** Something is to be looked at then, or before. @param dueAt unix milliseconds */
+  expectBy(dueAt: number): void {
+    const { memory } = this.#parts;
     const held = memory.held;
     if (!held) return;
-    const dueAt = now + nextDelay(1, world().random());
     if (held.failbackAt === null || held.failbackAt > dueAt) memory.update({ failbackAt: dueAt });
   }
 

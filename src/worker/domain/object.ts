@@ -7,7 +7,7 @@ import { initialMode, type ModeView, viewOf } from "../../core/mode.ts";
 import { resolveRecipient } from "../decide/recipient.ts";
 import type { Env } from "../env.ts";
 import { Flights } from "../failback/flights.ts";
-import type { DomainRpc, DomainStatus, LoggedEvent, Plan, Report } from "./contract.ts";
+import type { DomainRpc, DomainStatus, LateFinal, LoggedEvent, Plan, Report } from "./contract.ts";
 import { hasTables, migrateDatabase, openDatabase } from "./database.ts";
 import { copyOf, type DirectoryCopy, factsOf } from "./directory.ts";
 import { EventLog } from "./log.ts";
@@ -112,6 +112,19 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
 
   async settle(keys: readonly string[]): Promise<void> {
     if (this.#memory.held) this.#flights.settle(keys, this.world.now());
+  }
+
+  async hold(keys: readonly string[], milliseconds: number): Promise<boolean> {
+    if (!this.#memory.held) return false;
+    this.#rounds.lateFinals.hold(keys, milliseconds, this.world.now());
+    await this.#arm();
+    return true;
+  }
+
+  async settleFinal(final: LateFinal): Promise<void> {
+    if (!this.#memory.held) return;
+    await this.#rounds.lateFinals.settle(final, this.world.now());
+    await this.#arm();
   }
 
   async wake(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import { MODE_RETRY } from "../../core/limits.ts";
 import { saveMode } from "./directory.ts";
 import type { FailbackParts } from "./failback.ts";
 import { DomainFailback } from "./failback.ts";
+import { LateFinals } from "./late-finals.ts";
 import type { DomainMachine } from "./machine.ts";
 import { waitAtMost } from "./patience.ts";
 import type { ProbeRing } from "./probes.ts";
@@ -14,6 +15,7 @@ export interface RoundParts extends FailbackParts {
 export class Rounds {
   readonly #parts: RoundParts;
   readonly failback: DomainFailback;
+  readonly lateFinals: LateFinals;
   readonly machine: DomainMachine;
   /** Not before this is D1 told of a mode again, unix milliseconds. */
   #saveAt = 0;
@@ -22,6 +24,7 @@ export class Rounds {
     this.#parts = parts;
     this.machine = parts.machine;
     this.failback = new DomainFailback(parts);
+    this.lateFinals = new LateFinals(parts, this.failback);
   }
 
   /** Unix milliseconds of the next thing to do, or null. */

@@ -15,7 +15,7 @@ export interface FlightRecord {
   readonly at: number;
   /** How often the origin has deferred it. */
   readonly attempts: number;
-  /** Deferred: unix milliseconds of the next try. Withdrawn: until when it is blocked. */
+  /** Deferred: unix milliseconds of the next try. Withdrawn: until when it is blocked. Awaiting: until when the reply can come. */
   readonly dueAt: number;
   /** JSON of the origin's reply. */
   readonly reply: string | null;
@@ -50,11 +50,30 @@ export class Flights {
         set: { state: "sending", slot, at: now },
         setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early ? 1 : 0}))
           OR (${flight.state} = 'sending' AND ${flight.at} < ${now - FLIGHT_LEASE})
-          OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})`,
+          OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})
+          OR (${flight.state} = 'awaiting' AND ${flight.dueAt} <= ${now})`,
       })
       .returning({ attempts: flight.attempts })
       .get();
     return row?.attempts ?? null;
+  }
+
+  /**
+   * The final dot of these was sent and the reply is awaited elsewhere, before they are shown in any inbox: no run sends them
+   * until `dueAt`, however often the object starts anew meanwhile.
+   */
+  hold(keys: readonly string[], dueAt: number, now: number): void {
+    for (const key of keys) {
+      this.#db.insert(flight).values({ key, state: "awaiting", at: now, dueAt }).onConflictDoNothing().run();
+    }
+  }
+
+  /** Those of them that are in one of these states. */
+  among(keys: readonly string[], states: readonly FlightState[]): string[] {
+    return keys.filter((key) => {
+      const state = this.get(key)?.state;
+      return state !== undefined && states.includes(state);
+    });
   }
 
   /** After the 250. Kept for FLIGHT_MEMORY: it is never sent again, however late D1 shows another placement of it. */
@@ -83,8 +102,9 @@ export class Flights {
   /** All or none. @returns the keys that are being sent, or are with the origin already */
   withdraw(keys: readonly string[], now: number): string[] {
     const gone = keys.filter((key) => {
-      const state = this.get(key)?.state;
-      return state === "sending" || state === "delivered";
+      const known = this.get(key);
+      if (known?.state === "awaiting") return known.dueAt > now;
+      return known?.state === "sending" || known?.state === "delivered";
     });
     if (gone.length > 0) return gone;
     const block = { state: "withdrawn", dueAt: now + WITHDRAWAL_TIME, at: now } as const;
@@ -112,12 +132,12 @@ export class Flights {
     }
   }
 
-  /** Unix milliseconds; null where nothing is deferred. */
+  /** Unix milliseconds; null where nothing is deferred or held. */
   nextDue(): number | null {
     const row = this.#db
       .select({ at: min(flight.dueAt) })
       .from(flight)
-      .where(inArray(flight.state, ["deferred", "withdrawn"]))
+      .where(inArray(flight.state, ["deferred", "withdrawn", "awaiting"]))
       .get();
     return row?.at ?? null;
   }
@@ -137,7 +157,11 @@ export class Flights {
         or(
           and(eq(flight.state, "delivered"), lt(flight.at, began - FLIGHT_MEMORY)),
           and(eq(flight.state, "refused"), lt(flight.at, began)),
-          and(inArray(flight.state, ["deferred", "withdrawn"]), lt(flight.dueAt, began), lt(flight.at, began)),
+          and(
+            inArray(flight.state, ["deferred", "withdrawn", "awaiting"]),
+            lt(flight.dueAt, began),
+            lt(flight.at, began),
+          ),
         ),
       )
       .run();

@@ -54,3 +54,9 @@ export interface Flight {
 export function flightKey(object: string, to: string): string {
   return `${object}\n${to}`;
 }
+
+/** @returns the R2 key and the envelope recipient */
+export function readFlightKey(key: string): { readonly object: string; readonly to: string } {
+  const end = key.indexOf("\n");
+  return { object: key.slice(0, end), to: key.slice(end + 1) };
+}

@@ -103,6 +103,8 @@ class Slice {
         // One that a crash interrupted has not been deferred by anybody: it keeps its place.
         if (this.#options.deferred === "none" && known.attempts > 0) return false;
         return known.dueAt <= this.#ports.clock();
+      case "awaiting":
+        return known.dueAt <= this.#ports.clock();
       case "withdrawn":
         return known.dueAt < flight.readAt;
       case "sending":

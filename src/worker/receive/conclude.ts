@@ -42,8 +42,11 @@ export async function conclude(
   return replies.accepted(receipt.id);
 }
 
-/** Store before you accept (rule 1): without octets in R2 and rows in D1 the sender keeps the message. */
-async function toPortal(
+/**
+ * Store before you accept (rule 1): without octets in R2 and rows in D1 the sender keeps the message.
+ * @param outcome null: nothing is to be told of it
+ */
+export async function toPortal(
   planned: Planned,
   content: Content,
   unstored: unknown,

@@ -24,7 +24,12 @@ export interface Transaction {
   message(source: MessageSource): Promise<Reply>;
   /** The sender went away or reset: nothing is kept, the origin's transaction is left. */
   abort(): void;
+  /**
+   * What goes on behind the reply to a message, such as the wait for a late final reply of the origin: until it resolves, the
+   * invocation should live. At once where nothing does. Never rejects.
+   */
+  afterwards(): Promise<void>;
 }
 
-/** receive/transaction.ts: `openTransaction(env, ctx, client, mail)`. */
+/** receive/transaction.ts: `openTransaction(env, ctx, client, mail, forwardable, patience)`. */
 export type OpenTransaction = (client: Client, mail: MailFrom) => Transaction;

@@ -1,6 +1,7 @@
 /** Email Routing's way in: one message, one recipient, all at once. */
 import type { Reply } from "../../core/outcome.ts";
 import type { Env } from "../env.ts";
+import { IN_EMAIL } from "./patience.ts";
 import * as replies from "./replies.ts";
 import { openTransaction } from "./transaction.ts";
 
@@ -20,7 +21,7 @@ export async function receiveEmail(message: ForwardableEmailMessage, env: Env, c
     smtputf8: NON_ASCII.test(message.from) || NON_ASCII.test(message.to),
     size: message.rawSize,
   } as const;
-  const transaction = openTransaction(env, ctx, CLIENT, mail, message);
+  const transaction = openTransaction(env, ctx, CLIENT, mail, message, IN_EMAIL);
   const recipient = await transaction.recipient(message.to);
   const reply =
     recipient.code < 300 ? await transaction.message({ size: message.rawSize, chunks: message.raw }) : recipient;

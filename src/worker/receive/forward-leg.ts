@@ -7,6 +7,7 @@ import { splitAddress } from "../../core/address.ts";
 import { FORWARD_MARK, forwardMark } from "../../core/mime/trace.ts";
 import type { Delivered, Outcome, Unavailable } from "../../core/outcome.ts";
 import type { Budget } from "./budget.ts";
+import type { Late } from "./origin-leg.ts";
 import type { Leg } from "./pipeline.ts";
 
 /** What is used of a ForwardableEmailMessage. */
@@ -64,7 +65,7 @@ export class ForwardLeg implements Leg {
   }
 
   /** Once a message: a second `forward()` to the same destination is an error to the platform. */
-  async finish(): Promise<Outcome> {
+  async finish(): Promise<Outcome | Late> {
     const to = this.#to;
     if (to === null || this.#done) return notForwarded("there is nothing to forward");
     this.#done = true;
@@ -103,7 +104,7 @@ export class ForwardLeg implements Leg {
     }
   }
 
-  async #overSmtp(smtp: Leg, to: string): Promise<Outcome> {
+  async #overSmtp(smtp: Leg, to: string): Promise<Outcome | Late> {
     const recipient = await smtp.recipient(to);
     if (recipient.kind !== "delivered") return recipient;
     await smtp.data(this.#trace);

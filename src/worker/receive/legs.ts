@@ -9,13 +9,21 @@ import { Budget } from "./budget.ts";
 import type { MailFrom } from "./contract.ts";
 import { type Forwardable, ForwardLeg } from "./forward-leg.ts";
 import { OriginLeg } from "./origin-leg.ts";
+import type { Patience } from "./patience.ts";
 import type { Leg } from "./pipeline.ts";
 import type { Reports } from "./reports.ts";
 
 /** @param message what `email()` was called with; null for what came by the gateway, which cannot be forwarded */
-export function legFor(env: Env, plan: Plan, mail: MailFrom, message: Forwardable | null, reports: Reports): Leg {
-  const budget = new Budget();
-  const smtp = smtpLeg(env, plan, mail, budget);
+export function legFor(
+  env: Env,
+  plan: Plan,
+  mail: MailFrom,
+  message: Forwardable | null,
+  reports: Reports,
+  patience: Patience,
+): Leg {
+  const budget = new Budget(patience.budget);
+  const smtp = smtpLeg(env, plan, mail, budget, patience.background);
   const { transport, forwardDomain } = plan.domain.route ?? {};
   if (transport !== "forward" || forwardDomain === undefined || !message || message.canBeForwarded === false)
     return smtp;
@@ -37,9 +45,9 @@ export function legFor(env: Env, plan: Plan, mail: MailFrom, message: Forwardabl
   });
 }
 
-function smtpLeg(env: Env, plan: Plan, mail: MailFrom, budget: Budget): OriginLeg {
+function smtpLeg(env: Env, plan: Plan, mail: MailFrom, budget: Budget, finalTimeout: number): OriginLeg {
   const parameters = { from: mail.from, size: mail.size ?? 0, body: mail.body, smtputf8: mail.smtputf8 };
-  return new OriginLeg(() => open(env, plan.domain.route), parameters, budget);
+  return new OriginLeg(() => open(env, plan.domain.route), parameters, budget, finalTimeout);
 }
 
 async function open(env: Env, route: Route | null): Promise<OpenedSession> {

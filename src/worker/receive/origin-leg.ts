@@ -1,4 +1,5 @@
 /** The part of a transaction that the origin takes: one connection, asked while the sender waits. */
+import { FINAL_TIMEOUT_BACKGROUND } from "../../core/limits.ts";
 import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
 import {
   isWriter,
@@ -9,20 +10,37 @@ import {
 } from "../deliver/session.ts";
 import type { Budget } from "./budget.ts";
 
+/** The final dot is with the origin, and the sender's budget is over: the connection stays open for the reply. */
+export interface Late {
+  readonly kind: "late";
+  /** What the origin says in the end; at the limit of the wait `unavailable`. Never rejects. */
+  readonly outcome: Promise<Outcome>;
+  /** Gives the reply up: `outcome` resolves soon. */
+  leave(): void;
+}
+
 export class OriginLeg {
   readonly #open: () => Promise<OpenedSession>;
   readonly #parameters: MailParameters;
   readonly #budget: Budget;
+  readonly #finalTimeout: number;
   #session: OriginSession | null = null;
   /** What ended the leg before or at MAIL: it holds for every recipient. */
   #ended: Outcome | null = null;
   #writer: MessageWriter | null = null;
   #abandoned = false;
 
-  constructor(open: () => Promise<OpenedSession>, parameters: MailParameters, budget: Budget) {
+  /** @param finalTimeout milliseconds from the final dot to its reply, the sender's time among them */
+  constructor(
+    open: () => Promise<OpenedSession>,
+    parameters: MailParameters,
+    budget: Budget,
+    finalTimeout = FINAL_TIMEOUT_BACKGROUND,
+  ) {
     this.#open = open;
     this.#parameters = parameters;
     this.#budget = budget;
+    this.#finalTimeout = finalTimeout;
   }
 
   /** Whether a message can still go to the recipients that were accepted. */
@@ -89,17 +107,26 @@ export class OriginLeg {
     if (failed) this.#end(failed);
   }
 
-  /** The final dot and its reply; or what ended the leg before. */
-  async finish(): Promise<Outcome> {
+  /**
+   * The final dot and its reply; or what ended the leg before. Where only the reply is outstanding as the budget ends, it is not
+   * given up: the origin has the whole message, and giving up makes a duplicate (RFC 5321 §4.5.3.2.6).
+   */
+  async finish(): Promise<Outcome | Late> {
     const writer = this.#writer;
-    if (!writer) return this.#ended ?? this.#late("final");
+    const session = this.#session;
+    if (!writer || !session) return this.#ended ?? this.#late("final");
+    if (this.#budget.left === 0) {
+      this.close();
+      return this.#late("final");
+    }
+    // From here on the connection is the wait's: to close the leg does not end it.
     this.#writer = null;
-    const outcome = await this.#budget.spend(
-      () => writer.finish(this.#budget.left),
-      () => this.#late("final"),
+    this.#session = null;
+    const outcome = writer.finish(this.#finalTimeout).finally(() => session.close());
+    return this.#budget.spend<Outcome | Late>(
+      () => outcome,
+      () => ({ kind: "late", outcome, leave: () => session.close() }),
     );
-    this.close();
-    return outcome;
   }
 
   /** Leaves without the final dot where a message is under way, else with QUIT. Idempotent. */

@@ -13,6 +13,9 @@ import type { Env } from "../env.ts";
 import { conclude } from "./conclude.ts";
 import { type Content, openContent } from "./content.ts";
 import type { MailFrom, MessageSource } from "./contract.ts";
+import { concludeLate } from "./late-final.ts";
+import type { Late } from "./origin-leg.ts";
+import type { Patience } from "./patience.ts";
 import type { Accepted } from "./recipients.ts";
 import { identify, isRepeat } from "./repeat.ts";
 import * as replies from "./replies.ts";
@@ -30,6 +33,11 @@ export interface Planned {
   readonly mail: MailFrom;
   readonly key: string;
   readonly receipt: Receipt;
+  readonly patience: Patience;
+  /** When the transaction began, unix milliseconds. */
+  readonly begun: number;
+  /** Goes on behind the reply; `work` never rejects. */
+  background(work: Promise<void>): void;
 }
 
 /** Where the octets go on to: the origin, or nowhere, where its answer is known already or not asked for. */
@@ -37,7 +45,7 @@ export interface Destination {
   data(trace: Uint8Array): Promise<void>;
   write(chunk: Uint8Array): Promise<void>;
   /** The reply to the final dot, or what ended it before; null where the origin is not asked. */
-  finish(): Promise<Outcome | null>;
+  finish(): Promise<Outcome | Late | null>;
   close(): void;
 }
 
@@ -46,7 +54,7 @@ export interface Leg extends Destination {
   /** Whether a message can still go to the recipients that were accepted. */
   readonly usable: boolean;
   recipient(to: string): Promise<Outcome>;
-  finish(): Promise<Outcome>;
+  finish(): Promise<Outcome | Late>;
 }
 
 /** @throws where the sender's connection broke off: nothing was accepted then, and nothing is kept */
@@ -72,6 +80,7 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
     throw error;
   }
   const [outcome, unstored] = await Promise.all([origin.finish(), store.finish()]);
+  if (outcome?.kind === "late") return concludeLate(planned, content, outcome, unstored);
   return conclude(planned, content, outcome, unstored);
 }
 

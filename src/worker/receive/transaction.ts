@@ -3,18 +3,20 @@ import { parseAddress } from "../../core/address.ts";
 import type { Client } from "../../core/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { newKey } from "../archive/raw.ts";
+import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import type { MailFrom, Transaction } from "./contract.ts";
 import type { Forwardable } from "./forward-leg.ts";
 import { legFor } from "./legs.ts";
 import { admit } from "./memory.ts";
+import { AT_MX_PORT, type Patience } from "./patience.ts";
 import { carry } from "./pipeline.ts";
 import { Recipients } from "./recipients.ts";
 import * as replies from "./replies.ts";
 import { Reports } from "./reports.ts";
 
 /**
- * @param ctx outlives the reply: reports to the domain's object go on in its background
+ * @param ctx outlives the reply: reports to the domain's object, and the wait for a late final reply, go on in its background
  * @param forwardable what `email()` was called with, for domains whose mail is forwarded
  */
 export function openTransaction(
@@ -23,9 +25,17 @@ export function openTransaction(
   client: Client,
   mail: MailFrom,
   forwardable: Forwardable | null = null,
+  patience: Patience = AT_MX_PORT,
 ): Transaction {
+  const begun = Date.now();
   const reports = new Reports(env, ctx);
-  const recipients = new Recipients(env, ctx, (plan) => legFor(env, plan, mail, forwardable, reports), reports);
+  const legOf = (plan: Plan) => legFor(env, plan, mail, forwardable, reports, patience);
+  const recipients = new Recipients(env, ctx, legOf, reports);
+  const goingOn: Promise<void>[] = [];
+  const background = (work: Promise<void>) => {
+    goingOn.push(work);
+    ctx.waitUntil(work);
+  };
   const leave = () => {
     recipients.origin?.close();
     reports.flush();
@@ -47,10 +57,9 @@ export function openTransaction(
         const now = Date.now();
         const { key, id } = newKey(now);
         const receipt = { id, at: now, host: env.HOSTNAME, client };
-        return await carry(
-          { env, reports, accepted, row, origin: recipients.originFor(row), mail, key, receipt },
-          source,
-        );
+        const origin = recipients.originFor(row);
+        const facts = { env, reports, accepted, row, origin, mail, key, receipt };
+        return await carry({ ...facts, patience, begun, background }, source);
       } finally {
         giveBack?.();
         leave();
@@ -58,5 +67,9 @@ export function openTransaction(
     },
 
     abort: leave,
+
+    async afterwards() {
+      await Promise.all(goingOn);
+    },
   };
 }

@@ -54,6 +54,32 @@ export async function backlogPage(
   return results.map((row) => ({ ...row, meta: JSON.parse(row.meta) as MessageMeta }));
 }
 
+/**
+ * The waiting placements of one message for these envelope recipients; one seek, since their arrival is known.
+ * @param at unix milliseconds of arrival
+ */
+export async function placementsWaiting(
+  db: D1Database,
+  domainId: number,
+  at: number,
+  key: string,
+  recipients: readonly string[],
+): Promise<number[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT p.id FROM placement p JOIN message m ON m.id = p.message
+         WHERE p.waiting = ?1 AND p.gone IS NULL AND m.key = ?2
+           AND m.meta ->> '$.envelope.to' IN (SELECT value FROM json_each(?3))`,
+      )
+      .bind(waitingSince(domainId, at), key, JSON.stringify(recipients))
+      .all<{ id: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of a waiting message",
+  );
+  return results.map((row) => row.id);
+}
+
 /** The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over. */
 export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<void> {
   await leaveBacklog(

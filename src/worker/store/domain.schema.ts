@@ -40,7 +40,7 @@ export const probe = sqliteTable("probe", {
 export const flight = sqliteTable("flight", {
   /** R2 key, a line feed, the envelope recipient: what is sent once. */
   key: text("key").primaryKey(),
-  state: text("state", { enum: ["sending", "delivered", "refused", "deferred", "withdrawn"] }).notNull(),
+  state: text("state", { enum: ["sending", "delivered", "refused", "deferred", "withdrawn", "awaiting"] }).notNull(),
   /** The connection that sends it. */
   slot: integer("slot").notNull().default(0),
   at: integer("at").notNull(),

@@ -85,6 +85,32 @@ describe("hysteresis: failover", () => {
   });
 });
 
+describe("a final reply that was waited for longer than a sender waits", () => {
+  const late = (machine: Machine, outcome: Parameters<Machine["deliver"]>[0], recipient: string) =>
+    machine.event({ kind: "delivery", recipient, outcome, began: machine.now - 300_000, late: true });
+
+  it.each([
+    ["does not come", failure("final", "timeout")],
+    ["is lost with the connection", failure("final", "dropped")],
+    ["is 421", reply("final", 421)],
+  ])("and %s is weak evidence, but asks for a probe at once", (_what, outcome) => {
+    const machine = new Machine();
+    for (let i = 0; i < 10; i++) {
+      expect(late(machine.wait(20), outcome, `user${i}@example.org`)).toEqual([{ kind: "probe" }]);
+    }
+    expect(machine.state.mode).toBe("normal");
+    expect(viewOf(machine.state).doubt).toBe(false);
+  });
+
+  it("and is 250 settles what was held against the origin", () => {
+    const machine = new Machine();
+    machine.deliver(reply("mail", 451));
+    expect(viewOf(machine.state).doubt).toBe(true);
+    late(machine.wait(5), delivered, "ada@example.org");
+    expect(viewOf(machine.state).doubt).toBe(false);
+  });
+});
+
 describe("strong evidence", () => {
   it.each([
     ["no connection", noConnection],

@@ -28,6 +28,16 @@ describe("an event of the log in the panel", () => {
       { continuity: true, origin: { host: "h", port: 465, username: null } },
       "The settings were changed: continuity on, origin (host h, port 465)",
     ],
+    [
+      "late_refusal",
+      { key: "archive/x", to: ["a@example.org"], reply: "554 5.7.1 no" },
+      "After its sender had been answered, the mail server refused a message for a@example.org: 554 5.7.1 no",
+    ],
+    [
+      "late_reply_missing",
+      { key: "archive/x", to: ["a@example.org"], phase: "final", reason: "timeout" },
+      "The mail server did not say whether it took a message for a@example.org: it goes again",
+    ],
     ["somethingNew_happened", { nextRun: 5, why: "" }, "Something new happened: next run 5"],
   ])("%s is a sentence", (kind, data, sentence) => {
     expect(describeEvent({ kind, actor: "system", data })).toBe(sentence);

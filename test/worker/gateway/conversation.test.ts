@@ -10,6 +10,7 @@ const ok: Reply = { code: 250, enhanced: "2.0.0", text: "Accepted" };
 interface Steps {
   readonly recipient?: (to: string) => Promise<Reply>;
   readonly message?: (source: MessageSource) => Promise<Reply>;
+  readonly afterwards?: () => Promise<void>;
 }
 
 /** @returns the gateway's end, and what the transaction went through */
@@ -27,6 +28,7 @@ function begin(steps: Steps = {}) {
       },
       message: async (source) => (steps.message ? steps.message(source) : { ...ok, text: await text(source) }),
       abort: () => void log.push("abort"),
+      afterwards: async () => steps.afterwards?.(),
     };
     return transaction;
   });
@@ -100,6 +102,38 @@ describe("a gateway's transaction", () => {
     gateway.say({ op: "data", size: 1_000_000 });
     gateway.send(new Uint8Array(GATEWAY_FRAME_BYTES));
     expect(await gateway.reply()).toEqual({ code: 554, text: "no" });
+    await over;
+  });
+});
+
+describe("a message whose reply is out", () => {
+  it("keeps the socket open while something goes on behind the reply: the invocation lives as long as it", async () => {
+    const origin = Promise.withResolvers<void>();
+    const { gateway, over } = begin({ afterwards: () => origin.promise });
+    gateway.say(MAIL);
+    gateway.say({ op: "data", size: 0 });
+    expect(await gateway.reply()).toEqual({ ...ok, text: "" });
+    const closed = vi.fn();
+    void over.then(closed);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(closed).not.toHaveBeenCalled();
+    origin.resolve();
+    expect((await gateway.end()).code).toBe(1000);
+    await over;
+  });
+
+  it("is followed to its end also where the gateway has gone", async () => {
+    const origin = Promise.withResolvers<void>();
+    const { gateway, over } = begin({ afterwards: () => origin.promise });
+    gateway.say(MAIL);
+    gateway.say({ op: "data", size: 0 });
+    await gateway.reply();
+    gateway.close();
+    const ended = vi.fn();
+    void over.then(ended);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(ended).not.toHaveBeenCalled();
+    origin.resolve();
     await over;
   });
 });

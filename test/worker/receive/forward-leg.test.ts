@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { Outcome } from "../../../src/core/outcome.ts";
 import { Budget } from "../../../src/worker/receive/budget.ts";
 import { ForwardLeg } from "../../../src/worker/receive/forward-leg.ts";
+import type { Late } from "../../../src/worker/receive/origin-leg.ts";
 import type { Leg } from "../../../src/worker/receive/pipeline.ts";
 
 /** The way beside it; it takes everything. */
@@ -49,7 +50,7 @@ function open(forward: () => Promise<unknown>, { smtp = new Smtp(), milliseconds
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-async function through(leg: ForwardLeg): Promise<Outcome> {
+async function through(leg: ForwardLeg): Promise<Outcome | Late> {
   await leg.recipient("ann@forward.example");
   await leg.data(bytes("Received: x"));
   await leg.write(bytes("one"));

@@ -4,6 +4,7 @@ import type { Reply } from "../../../src/core/outcome.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import type { MailFrom } from "../../../src/worker/receive/contract.ts";
 import { receiveEmail } from "../../../src/worker/receive/email.ts";
+import { AT_MX_PORT, type Patience } from "../../../src/worker/receive/patience.ts";
 import { openTransaction } from "../../../src/worker/receive/transaction.ts";
 import { asOperator } from "../access/client.ts";
 import { createOrigin, type Origin } from "../origin-control.ts";
@@ -69,6 +70,7 @@ export interface Sending {
   readonly env?: Env;
   /** Octets a chunk. */
   readonly chunk?: number;
+  readonly patience?: Partial<Patience>;
 }
 
 /** One SMTP transaction as the gateway brings it. @returns the replies to each RCPT, and to the final dot where it came to that */
@@ -78,6 +80,18 @@ export async function send(
   sending: Sending = {},
 ): Promise<{ rcpt: Reply[]; final: Reply | null }> {
   const ctx = createExecutionContext();
+  const { rcpt, final } = await transact(ctx, to, octets, sending);
+  await waitOnExecutionContext(ctx);
+  return { rcpt, final };
+}
+
+/** The same, but what goes on behind the reply is not waited for: `afterwards` does. */
+export async function transact(
+  ctx: Pick<ExecutionContext, "waitUntil">,
+  to: readonly string[],
+  octets: Uint8Array,
+  sending: Sending = {},
+): Promise<{ rcpt: Reply[]; final: Reply | null; afterwards: () => Promise<void> }> {
   const mail = {
     from: sending.from ?? "somebody@example.net",
     body: "8BITMIME",
@@ -85,15 +99,15 @@ export async function send(
     ...sending.mail,
   } as const;
   const client = { ip: "192.0.2.7", helo: "mail.example.net", protocol: "ESMTP" };
-  const transaction = openTransaction(sending.env ?? (env as Env), ctx, client, mail);
+  const patience = { ...AT_MX_PORT, ...sending.patience };
+  const transaction = openTransaction(sending.env ?? (env as Env), ctx, client, mail, null, patience);
   const rcpt: Reply[] = [];
   for (const recipient of to) rcpt.push(await transaction.recipient(recipient));
   let final: Reply | null = null;
   if (rcpt.some((reply) => reply.code < 300)) {
     final = await transaction.message({ size: octets.length, chunks: inChunks(octets, sending.chunk ?? 64 * 1024) });
   } else transaction.abort();
-  await waitOnExecutionContext(ctx);
-  return { rcpt, final };
+  return { rcpt, final, afterwards: () => transaction.afterwards() };
 }
 
 export async function* inChunks(octets: Uint8Array, size: number): AsyncGenerator<Uint8Array> {

@@ -30,6 +30,8 @@ export async function converse(socket: WebSocket, open: OpenTransaction): Promis
       // `message` ends the transaction, whatever comes of it.
       transaction = null;
       send(socket, { reply: await current.message({ size: said.size, chunks: octets(inbox, socket, said.size) }) });
+      // The gateway keeps the socket open until we close it, and this invocation lives as long as the socket.
+      await current.afterwards();
       break;
     }
     socket.close(1000);

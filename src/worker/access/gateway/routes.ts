@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import { NonceMemory, parseSecrets, verifyRequest } from "../../../core/protocol/gateway/signature.ts";
 import type { Env } from "../../env.ts";
+import { AT_MX_PORT } from "../../receive/patience.ts";
 import { openTransaction } from "../../receive/transaction.ts";
 import { problemResponse } from "../problem.ts";
 import { converse } from "./conversation.ts";
@@ -33,7 +34,9 @@ gatewayRoutes.get("/gateway/transaction", (c) => {
   ours.binaryType = "arraybuffer";
   ours.accept();
   const { env, executionCtx } = c;
-  executionCtx.waitUntil(converse(ours, (client, mail) => openTransaction(env, executionCtx, client, mail)));
+  executionCtx.waitUntil(
+    converse(ours, (client, mail) => openTransaction(env, executionCtx, client, mail, null, AT_MX_PORT)),
+  );
   return new Response(null, { status: 101, webSocket: theirs });
 });
 

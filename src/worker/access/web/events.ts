@@ -9,6 +9,10 @@ const SENTENCES: Readonly<Record<string, (facts: Facts) => string>> = {
     `Waiting mail was given back: ${text(delivered)} delivered, ${text(refused)} refused, ${text(deferred)} deferred`,
   forward_failed: ({ to, error }) => `Mail could not be forwarded to ${text(to)}: ${text(error)}`,
   archive_copy_missing: () => "A message was delivered, but its archive copy could not be kept",
+  late_refusal: ({ to, reply }) =>
+    `After its sender had been answered, the mail server refused a message for ${text(to)}: ${text(reply)}`,
+  late_reply_missing: ({ to }) =>
+    `The mail server did not say whether it took a message for ${text(to)}: it goes again`,
   domain_created: () => "The domain was added",
   domain_changed: (facts) => `The settings were changed: ${listed(facts)}`,
   mailbox_registered: ({ mailbox }) => `The mailbox ${text(mailbox)} was registered`,
