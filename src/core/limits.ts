@@ -27,6 +27,12 @@ export const MAX_LABEL_BYTES = 63;
 export const MAX_HEADER_BYTES = 256 * 1024;
 /** A repeat is recognised for this long: senders give up after 4 to 5 days (RFC 5321 §4.5.4.1). */
 export const REPEAT_WINDOW = 5 * 24 * 3600_000;
+/** The header of a part within a message: some hundred times what the longest has. */
+export const MAX_PART_HEADER_BYTES = 32 * 1024;
+/** Multiparts and messages within each other: mail forwarded thirty times is no mail any more. */
+export const MAX_MIME_DEPTH = 100;
+/** Parts of one message that are looked at; each costs some kilobytes while it is read. */
+export const MAX_MIME_PARTS = 2_000;
 
 /** Characters of text that one batch brings to the full-text index, over all its recipients: D1 takes some 30 MB at once. */
 export const MAX_INDEX_TEXT = 2 * 1024 * 1024;

@@ -26,5 +26,5 @@ export async function attachmentResponse(
 ): Promise<Response> {
   const part = /^\d{1,4}$/.test(n) ? await attachment(c.env, message, Number(n)) : null;
   if (!part) return refuse(c, notFound("such attachment"));
-  return c.body(part.bytes, 200, octetsHeaders(part.type, part.name));
+  return c.body(part.octets, 200, octetsHeaders(part.type, part.name));
 }

@@ -1,13 +1,14 @@
 /** What indexing takes out of a message. Of mail that no parser understands, it takes what there is. */
-import PostalMime, { type Address, decodeWords, type Email } from "postal-mime";
-import { MAX_BUFFERED_BYTES, MAX_HEADER_BYTES, MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
-import { readHeader } from "../../core/mime/header.ts";
-import { htmlToText } from "./html-text.ts";
+import type { Address } from "postal-mime";
+import { MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
+import { readDate } from "../../core/mime/date.ts";
+import { type ReadMessage, readMessage } from "./message.ts";
 import type { Extracted, MailAddress } from "./meta.ts";
-import { reduce } from "./reduce.ts";
 
 /** Characters of body text that are indexed: some thirty thousand words; D1 takes 2 MB a row. */
 const MAX_TEXT = 256 * 1024;
+/** Octets of text that are looked at for it: HTML has several to a word. */
+const MAX_TEXT_OCTETS = 1024 * 1024;
 const PREVIEW = 200;
 const MAX_SUBJECT = 2_000;
 /** The From of several people (RFC 5322 §3.6.2), as one line. */
@@ -21,39 +22,19 @@ const MAX_NAME = 256;
 const MAX_LIST = 15_000;
 
 export interface Extraction extends Extracted {
-  /** The message could not be parsed as it stands: fields may be missing. */
+  /** Something was left out: text beyond the limit, parts too many or too deep. */
   readonly partial: boolean;
 }
 
 /**
  * @param octets the message, whole or as it streams
- * @param size octets in all; of more than MAX_BUFFERED_BYTES the bulk is left out before parsing (reduce.ts)
- * @throws only what reading the stream throws: a message that could not be read is not one without a subject
+ * @param size octets in all
+ * @throws what reading the stream throws, and where it ends too soon: a message that could not be read is not one without a subject
  */
 export async function extract(octets: Uint8Array | AsyncIterable<Uint8Array>, size: number): Promise<Extraction> {
-  const source = octets instanceof Uint8Array ? octets : await reduce(octets, size <= MAX_BUFFERED_BYTES);
-  try {
-    return { ...fromEmail(await PostalMime.parse(source, { attachmentEncoding: "arraybuffer" })), partial: false };
-  } catch (error) {
-    console.warn("a message could not be parsed for the index", String(error));
-    return { ...fromHeader(source), partial: true };
-  }
-}
-
-/** What its first fields say, where its structure is beyond the parser: so that it is found by them at least. */
-function fromHeader(octets: Uint8Array): Extracted {
-  const { fields } = readHeader(octets.subarray(0, MAX_HEADER_BYTES));
-  const field = (name: string) => {
-    const value = fields.find((one) => one.name === name)?.value ?? "";
-    return cut(wellFormed(decodeWords(value)).replace(/\s+/g, " ").trim(), MAX_SUBJECT);
-  };
-  const messageId = identifiers(field("message-id"))[0];
-  return {
-    ...NOTHING,
-    subject: field("subject"),
-    sender: field("from"),
-    ...(messageId === undefined ? {} : { messageId }),
-  };
+  const message = await readMessage(octets, MAX_TEXT_OCTETS);
+  if (message.size !== size) throw new Error(`${message.size} octets were read of a message of ${size}`);
+  return { ...fromMessage(message), partial: message.partial };
 }
 
 /** Of a message in which there is nothing to be found. */
@@ -70,10 +51,10 @@ export const NOTHING: Extracted = {
   attachments: [],
 };
 
-function fromEmail(email: Email): Extracted {
+function fromMessage({ header: email, text: whole, attachments }: ReadMessage): Extracted {
   const from = addresses(email.from ? [email.from] : []);
-  const text = cut(wellFormed(email.text ?? (email.html === undefined ? "" : htmlToText(email.html))), MAX_TEXT);
-  const date = email.date === undefined ? Number.NaN : Date.parse(email.date);
+  const text = cut(wellFormed(whole), MAX_TEXT);
+  const date = email.date === undefined ? null : readDate(email.date);
   const messageId = identifiers(email.messageId)[0];
   const inReplyTo = identifiers(email.inReplyTo)[0];
   return {
@@ -96,14 +77,14 @@ function fromEmail(email: Email): Extracted {
     // The nearest ones are last (RFC 5322 §3.6.4).
     references: upToLimit(identifiers(email.references).toReversed()).toReversed(),
     attachments: upToLimit(
-      email.attachments.map(({ filename, mimeType }) => ({
-        name: cut(wellFormed(filename ?? ""), MAX_NAME),
-        type: cut(wellFormed(mimeType), MAX_NAME),
+      attachments.map(({ name, type }) => ({
+        name: cut(wellFormed(name), MAX_NAME),
+        type: cut(wellFormed(type), MAX_NAME),
       })),
     ),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
-    ...(Number.isNaN(date) ? {} : { date }),
+    ...(date === null ? {} : { date }),
   };
 }
 

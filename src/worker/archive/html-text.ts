@@ -1,7 +1,8 @@
-/** HTML-only mail as text, for the index and the preview. */
+/** HTML as text, for the index and the preview; and text as HTML, where a message has both. */
 import { Parser } from "htmlparser2";
 
-const HIDDEN = new Set(["script", "style", "head", "title", "template"]);
+/** Not the head: pages in mail forget to end it, and what it may hold is hidden or no text by itself. */
+const HIDDEN = new Set(["script", "style", "title", "template"]);
 const BREAKS = new Set(["p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "table", "hr"]);
 
 export function htmlToText(html: string): string {
@@ -30,4 +31,10 @@ export function htmlToText(html: string): string {
     .replace(/[^\S\n]+/g, " ")
     .replace(/ ?\n[ \n]*/g, "\n")
     .trim();
+}
+
+/** Plain text among HTML, with its lines as they are. */
+export function textToHtml(text: string): string {
+  const escaped = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+  return `<div style="white-space:pre-wrap">${escaped}</div>`;
 }

@@ -1,9 +1,11 @@
 /** A stored message, opened for a person: its header, its text, its HTML made safe, its attachments. */
-import PostalMime, { decodeWords, type Email } from "postal-mime";
+import { decodeWords } from "postal-mime";
+import { joined } from "../../core/mime/joined.ts";
+import { type Part as MimePart, PartReader } from "../../core/mime/parts.ts";
+import { transferDecoder } from "../../core/mime/transfer.ts";
 import type { Env } from "../env.ts";
-import { htmlToText } from "./html-text.ts";
+import { isAttachment, nameAndType, readMessage } from "./message.ts";
 import { MissingOctetsError, octetsOf } from "./octets.ts";
-import { reduce } from "./reduce.ts";
 import { safeHtml } from "./safe-html.ts";
 
 export { MissingOctetsError };
@@ -31,70 +33,109 @@ export interface Part {
   readonly n: number;
   readonly name: string;
   readonly type: string;
-  /** Octets, decoded; of a message over MAX_WHOLE perhaps fewer than there are. */
+  /** Octets, decoded. */
   readonly size: number;
   readonly inline: boolean;
   readonly contentId: string | null;
 }
 
-/** A larger one is parsed without its bulk: parsing takes several times the memory. */
-const MAX_WHOLE = 10 * 1024 * 1024;
-/** Characters of HTML that are made safe and shown: the longest newsletters have a tenth of it. */
+/** Octets of text that are shown: the longest newsletters have a tenth of it. */
+const MAX_TEXT_OCTETS = 4 * 1024 * 1024;
+/** Characters of HTML that are made safe. */
 const MAX_HTML = 2 * 1024 * 1024;
 
 /** @throws MissingOctetsError where the octets are not in R2 */
 export async function openMessage(env: Env, message: StoredMessage): Promise<OpenedMessage> {
-  const email = await parse(env, message, message.size > MAX_WHOLE);
-  const html = email.html?.slice(0, MAX_HTML);
-  const safe = html === undefined ? null : safeHtml(html);
+  const { header, text, html, attachments } = await readMessage(octetsOf(env.MAIL, message.key), MAX_TEXT_OCTETS);
+  const safe = html === null ? null : safeHtml(html.slice(0, MAX_HTML));
   return {
-    headers: email.headers.map(({ originalKey, key, value }) => ({
+    headers: header.headers.map(({ originalKey, key, value }) => ({
       name: originalKey ?? key,
       value: decodeWords(value),
     })),
-    text: email.text ?? (html === undefined ? "" : htmlToText(html)),
+    text,
     html: safe?.html ?? null,
     blocked: safe?.blocked ?? 0,
-    attachments: email.attachments.map((part, n) => ({
-      n,
-      name: part.filename ?? "",
-      type: part.mimeType,
-      size: asOctets(part.content).length,
-      inline: part.disposition === "inline" || part.related === true,
-      contentId: part.contentId?.replace(/^<|>$/g, "") ?? null,
-    })),
+    attachments: attachments.map((part, n) => ({ n, ...part })),
   };
 }
 
-/** @returns null where the message has no such part */
-export async function attachment(
-  env: Env,
-  message: StoredMessage,
-  n: number,
-): Promise<{ readonly name: string; readonly type: string; readonly bytes: Uint8Array<ArrayBuffer> } | null> {
-  const part = (await parse(env, message, false)).attachments[n];
-  return part ? { name: part.filename ?? "", type: part.mimeType, bytes: asOctets(part.content) } : null;
+export interface OpenedAttachment {
+  readonly name: string;
+  readonly type: string;
+  /** Decoded, exactly; as they come out of the store. */
+  readonly octets: ReadableStream<Uint8Array>;
 }
 
-async function parse(env: Env, { key }: StoredMessage, reduced: boolean): Promise<Email> {
-  const octets = await reduce(octetsOf(env.MAIL, key), !reduced);
-  try {
-    return await PostalMime.parse(octets, { attachmentEncoding: "arraybuffer" });
-  } catch (error) {
-    // Deeper nested or larger in its header than the parser takes: shown as what it is, octets.
-    console.warn("a message could not be parsed for showing", key, String(error));
-    return {
-      headers: [],
-      headerLines: [],
-      attachments: [],
-      text: new TextDecoder("windows-1252").decode(octets.subarray(0, 65_536)),
-    } as unknown as Email;
+/** @returns null where the message has no such part. @throws MissingOctetsError */
+export async function attachment(env: Env, message: StoredMessage, n: number): Promise<OpenedAttachment | null> {
+  const wanted = new Wanted(n);
+  const pieces = piecesOf(octetsOf(env.MAIL, message.key), wanted);
+  // Until the part begins there is none to answer with.
+  let first: IteratorResult<Uint8Array, void> | null = await pieces.next();
+  while (!first.done && !wanted.part) first = await pieces.next();
+  if (!wanted.part) return null;
+  const described = await nameAndType(wanted.part);
+  const octets = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      for (;;) {
+        const next: IteratorResult<Uint8Array, void> = first ?? (await pieces.next());
+        first = null;
+        if (next.done) return controller.close();
+        if (next.value.length > 0) return controller.enqueue(next.value);
+      }
+    },
+    async cancel() {
+      await pieces.return();
+    },
+  });
+  return { ...described, octets };
+}
+
+/** The octets of one part, decoded, a piece for each of the message; empty where none are its own. */
+async function* piecesOf(octets: AsyncIterable<Uint8Array>, wanted: Wanted): AsyncGenerator<Uint8Array, void> {
+  const reader = new PartReader(wanted);
+  for await (const chunk of octets) {
+    reader.push(chunk);
+    yield wanted.take();
+    if (wanted.ended) return;
   }
+  reader.end();
+  yield wanted.take();
 }
 
-function asOctets(content: ArrayBuffer | Uint8Array | string): Uint8Array<ArrayBuffer> {
-  const octets = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  const copy = new Uint8Array(octets.byteLength);
-  copy.set(octets instanceof ArrayBuffer ? new Uint8Array(octets) : octets);
-  return copy;
+/** Of all parts, the attachment of a number. */
+class Wanted {
+  readonly #n: number;
+  #count = 0;
+  #decoder = transferDecoder("");
+  #pieces: Uint8Array[] = [];
+  part: MimePart | null = null;
+  ended = false;
+
+  constructor(n: number) {
+    this.#n = n;
+  }
+
+  open(part: MimePart): void {
+    if (!isAttachment(part) || this.#count++ !== this.#n) return;
+    this.part = part;
+    this.#decoder = transferDecoder(part.encoding);
+  }
+
+  body(part: MimePart, octets: Uint8Array): void {
+    if (part === this.part) this.#pieces.push(this.#decoder.decode(octets).slice());
+  }
+
+  close(part: MimePart): void {
+    if (part !== this.part) return;
+    this.#pieces.push(this.#decoder.end());
+    this.ended = true;
+  }
+
+  take(): Uint8Array {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    return joined(pieces);
+  }
 }

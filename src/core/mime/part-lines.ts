@@ -1,0 +1,48 @@
+/** Lines of a part's header, gathered over chunks. */
+import { joined } from "./joined.ts";
+
+const FIELD = /^[!-9;-~]+[ \t]*:/;
+const MBOX_LINE = /^>?From /;
+
+/** Octets in pieces, up to a limit; what comes beyond it is told apart. */
+export class LineGatherer {
+  readonly #most: number;
+  #pieces: Uint8Array[] = [];
+  #length = 0;
+  /** What did not fit of the last piece. */
+  dropped: Uint8Array = new Uint8Array();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get empty(): boolean {
+    return this.#length === 0;
+  }
+
+  get full(): boolean {
+    return this.#length >= this.#most;
+  }
+
+  /** Copies: a piece may be a view of memory that goes on. */
+  add(piece: Uint8Array): void {
+    const fits = piece.slice(0, this.#most - this.#length);
+    this.dropped = piece.subarray(fits.length);
+    if (fits.length === 0) return;
+    this.#pieces.push(fits);
+    this.#length += fits.length;
+  }
+
+  take(): Uint8Array {
+    const [only] = this.#pieces;
+    if (only && this.#pieces.length === 1) return only;
+    return joined(this.#pieces);
+  }
+}
+
+/** Whether a line can stand in a header: a field, its continuation, or the line that an mbox has on top. */
+export function isHeaderLine(line: Uint8Array, first: boolean): boolean {
+  const start = String.fromCharCode(...line.subarray(0, 1_000));
+  if (first) return FIELD.test(start) || MBOX_LINE.test(start);
+  return /^[ \t]/.test(start) || FIELD.test(start);
+}

@@ -1,0 +1,263 @@
+/**
+ * The parts of a message as its octets go by (RFC 2046 §5.1): each part's header, then its body as it stands, in pieces. What
+ * is held is one line at most and the headers of the parts that are open, whatever the size of the message.
+ */
+import { MAX_HEADER_BYTES, MAX_MIME_DEPTH, MAX_MIME_PARTS, MAX_PART_HEADER_BYTES } from "../limits.ts";
+import { readStructuredField, type StructuredField } from "./content-type.ts";
+import { type HeaderField, readHeader } from "./header.ts";
+import { isHeaderLine, LineGatherer } from "./part-lines.ts";
+
+export interface Part {
+  /** `multipart`: has parts of its own. `message`: a message within the message, unencoded. */
+  readonly kind: "leaf" | "multipart" | "message";
+  /** Null for the message itself. */
+  readonly parent: Part | null;
+  readonly header: Uint8Array;
+  readonly fields: readonly HeaderField[];
+  readonly type: StructuredField;
+  readonly disposition: StructuredField;
+  /** Content-Transfer-Encoding, as it stands. */
+  readonly encoding: string;
+}
+
+export interface PartSink {
+  /** A part begins: its header is whole. */
+  open(part: Part): void;
+  /** Octets of its body, still in their transfer encoding; of a multipart, what stands before its first part. May share memory. */
+  body(part: Part, octets: Uint8Array): void;
+  close(part: Part): void;
+}
+
+interface Open {
+  readonly part: Part;
+  /** `--boundary` as Latin-1; null where it has none. */
+  readonly delimiter: string | null;
+  depth: number;
+  children: number;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const DASH = 0x2d;
+const NOTHING = new Uint8Array();
+/** RFC 2046 §5.1.1 allows a boundary of 70 characters; a longer line is no delimiter but of a sender that knows no limit. */
+const MAX_DELIMITER_LINE = 1_000;
+
+export class PartReader {
+  readonly #sink: PartSink;
+  readonly #open: Open[] = [];
+  #state: "header" | "body" | "outside" = "header";
+  /** Of the part whose header is read: its parent. */
+  #parent: Open | null = null;
+  #header = new LineGatherer(MAX_HEADER_BYTES);
+  #line: LineGatherer | null = null;
+  #lineStart = true;
+  /** The end of the last line of a body: it belongs to a delimiter that may follow (RFC 2046 §5.1.1). */
+  #heldEnd: Uint8Array = NOTHING;
+  #parts = 0;
+  /** Parts were left out, or taken for plain bodies, because there were too many or too deep. */
+  limited = false;
+
+  constructor(sink: PartSink) {
+    this.#sink = sink;
+  }
+
+  push(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#line || this.#state === "header" || (this.#lineStart && chunk[at] === DASH))
+        at = this.#gather(chunk, at);
+      else at = this.#run(chunk, at);
+    }
+  }
+
+  /** To be called once, after the last octet. */
+  end(): void {
+    if (this.#line) this.#whole(this.#line.take(), false);
+    if (this.#state === "header") this.#headerEnds();
+    this.#flushEnd();
+    this.#closeTo(0);
+  }
+
+  /** A line that has to be seen whole: of a header, or one that may be a delimiter. @returns where it goes on */
+  #gather(chunk: Uint8Array, at: number): number {
+    this.#line ??= new LineGatherer(this.#state === "header" ? MAX_HEADER_BYTES : MAX_DELIMITER_LINE);
+    const lf = chunk.indexOf(LF, at);
+    const end = lf === -1 ? chunk.length : lf + 1;
+    this.#line.add(chunk.subarray(at, end));
+    if (lf === -1 && !(this.#state !== "header" && this.#line.full)) return end;
+    const whole = lf !== -1;
+    const line = this.#line.take();
+    const dropped = this.#line.dropped;
+    this.#line = null;
+    this.#whole(line, whole);
+    // A long line that is no delimiter goes on as a body, without what did not fit.
+    if (this.#state !== "header" && dropped.length > 0) this.#body(dropped);
+    this.#lineStart = whole;
+    return end;
+  }
+
+  /** @param ended with its line end */
+  #whole(line: Uint8Array, ended: boolean): void {
+    if (line[0] === DASH && line[1] === DASH && this.#delimits(line)) return;
+    if (this.#state !== "header") {
+      this.#body(line);
+      return;
+    }
+    if (isBlank(line)) {
+      if (ended) this.#headerEnds();
+      return;
+    }
+    if (isHeaderLine(line, this.#header.empty)) {
+      this.#header.add(line);
+      return;
+    }
+    // No empty line: the body begins all the same.
+    this.#headerEnds();
+    if (this.#state === "header") this.#whole(line, ended);
+    else this.#body(line);
+  }
+
+  /** Lines of a body up to one that begins like a delimiter. @returns where that line begins */
+  #run(chunk: Uint8Array, at: number): number {
+    let from = at;
+    for (;;) {
+      const lf = chunk.indexOf(LF, from);
+      const end = lf === -1 ? chunk.length : lf + 1;
+      if (end === chunk.length || chunk[end] === DASH) {
+        this.#body(chunk.subarray(at, end));
+        this.#lineStart = lf !== -1;
+        return end;
+      }
+      from = end;
+    }
+  }
+
+  #body(octets: Uint8Array): void {
+    const open = this.#open.at(-1);
+    if (this.#state !== "body" || !open || octets.length === 0) return;
+    let rest = octets;
+    // CR and LF came in two pieces.
+    if (this.#heldEnd.length === 1 && this.#heldEnd[0] === CR && rest[0] === LF) {
+      this.#heldEnd = Uint8Array.of(CR, LF);
+      rest = rest.subarray(1);
+      if (rest.length === 0) return;
+    }
+    this.#flushEnd();
+    const end = lineEndOf(rest);
+    this.#heldEnd = rest.slice(rest.length - end);
+    if (rest.length > end) this.#sink.body(open.part, rest.subarray(0, rest.length - end));
+  }
+
+  #flushEnd(): void {
+    const open = this.#open.at(-1);
+    if (this.#state === "body" && open && this.#heldEnd.length > 0) this.#sink.body(open.part, this.#heldEnd);
+    this.#heldEnd = NOTHING;
+  }
+
+  /** Whether the line is a delimiter of a multipart that is open: then what is within that one ends. */
+  #delimits(line: Uint8Array): boolean {
+    const text = String.fromCharCode(...line.subarray(0, MAX_DELIMITER_LINE)).replace(/[ \t\r\n]+$/, "");
+    for (let index = this.#open.length - 1; index >= 0; index--) {
+      const open = this.#open[index];
+      if (!open?.delimiter) continue;
+      const last = text === `${open.delimiter}--`;
+      if (!last && text !== open.delimiter) continue;
+      if (this.#state === "header") this.#headerEnds();
+      this.#heldEnd = NOTHING;
+      this.#closeTo(index + 1);
+      if (last) {
+        // What follows the last part is nobody's (RFC 2046 §5.1.1).
+        this.#state = "outside";
+      } else {
+        this.#parent = open;
+        this.#state = "header";
+        this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  #headerEnds(): void {
+    const parent = this.#parent;
+    const header = this.#header.take();
+    this.#lineStart = true;
+    if (parent) parent.children++;
+    if (++this.#parts > MAX_MIME_PARTS) {
+      this.limited = true;
+      this.#state = "outside";
+      return;
+    }
+    const depth = (parent?.depth ?? 0) + 1;
+    const part = readPart(header, parent?.part ?? null, depth > MAX_MIME_DEPTH);
+    if (depth > MAX_MIME_DEPTH) this.limited = true;
+    const boundary = part.kind === "multipart" ? part.type.parameters.get("boundary") : undefined;
+    const open: Open = {
+      part,
+      delimiter: boundary === undefined ? null : `--${boundary}`.trimEnd(),
+      depth,
+      children: 0,
+    };
+    this.#open.push(open);
+    this.#sink.open(part);
+    this.#state = part.kind === "message" ? "header" : "body";
+    if (part.kind === "message") {
+      this.#parent = open;
+      this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
+    }
+  }
+
+  #closeTo(length: number): void {
+    for (let open = this.#open[length] && this.#open.pop(); open; open = this.#open[length] && this.#open.pop())
+      this.#sink.close(open.part);
+  }
+}
+
+/** @param deep: it is taken for a leaf, whatever it says */
+function readPart(header: Uint8Array, parent: Part | null, deep: boolean): Part {
+  const { fields } = readHeader(header);
+  const field = (name: string) => fields.find((one) => one.name === name)?.value ?? "";
+  const type = readStructuredField(field("content-type") || defaultType(parent));
+  const disposition = readStructuredField(field("content-disposition"));
+  const encoding = field("content-transfer-encoding");
+  return {
+    kind: deep ? "leaf" : kindOf(type, disposition, encoding, parent),
+    parent,
+    header,
+    fields,
+    type,
+    disposition,
+    encoding,
+  };
+}
+
+/** RFC 2046 §5.1.5. */
+function defaultType(parent: Part | null): string {
+  return parent?.type.value === "multipart/digest" ? "message/rfc822" : "text/plain";
+}
+
+function kindOf(
+  type: StructuredField,
+  disposition: StructuredField,
+  encoding: string,
+  parent: Part | null,
+): Part["kind"] {
+  if (type.value.startsWith("multipart/")) return (type.parameters.get("boundary") ?? "") === "" ? "leaf" : "multipart";
+  // What is attached, or is a report's evidence (RFC 6522 §3), is handed out whole; what is encoded may not be (RFC 2046 §5.2.1).
+  const apart = disposition.value === "attachment" || parent?.type.value === "multipart/report";
+  const plain = !/base64|quoted-printable/i.test(encoding);
+  return type.value === "message/rfc822" && plain && !apart ? "message" : "leaf";
+}
+
+function isBlank(line: Uint8Array): boolean {
+  return line.length === 0 || line[0] === LF || (line[0] === CR && line[1] === LF);
+}
+
+/** Octets of the line end at the end, or of a CR that may be half of one. */
+function lineEndOf(octets: Uint8Array): number {
+  const last = octets.at(-1);
+  if (last === CR) return 1;
+  if (last !== LF) return 0;
+  return octets.at(-2) === CR ? 2 : 1;
+}

@@ -1,0 +1,135 @@
+/** A part's octets out of their transfer encoding (RFC 2045 §6), piece by piece, in memory that does not grow. */
+import { joined } from "./joined.ts";
+
+export interface TransferDecoder {
+  /** @returns the octets that are known by now; may share memory with `piece` */
+  decode(piece: Uint8Array): Uint8Array;
+  /** What was held back for its sequel. */
+  end(): Uint8Array;
+}
+
+/** @param encoding a Content-Transfer-Encoding, as it stands; what is none of RFC 2045's is taken as it is */
+export function transferDecoder(encoding: string): TransferDecoder {
+  const name = encoding.trim().toLowerCase();
+  if (name.includes("base64")) return new Base64();
+  return name.includes("quoted-printable") ? new QuotedPrintable() : IDENTITY;
+}
+
+const NOTHING = new Uint8Array();
+const IDENTITY: TransferDecoder = { decode: (piece) => piece, end: () => NOTHING };
+
+const PAD = 0x3d;
+const SEXTETS = new Int8Array(256).fill(-1);
+for (const [index, letter] of [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].entries())
+  SEXTETS[letter.charCodeAt(0)] = index;
+
+/** Anything beyond the alphabet is passed over (§6.8); a pad ends a unit, also in the middle, as some mailers write it. */
+class Base64 implements TransferDecoder {
+  #bits = 0;
+  #count = 0;
+
+  decode(piece: Uint8Array): Uint8Array {
+    const out = new Uint8Array(Math.ceil((piece.length * 3) / 4) + 1);
+    let length = 0;
+    for (const octet of piece) {
+      const sextet = SEXTETS[octet] ?? -1;
+      if (sextet === -1) {
+        if (octet === PAD) this.#count = 0;
+        continue;
+      }
+      this.#bits = ((this.#bits << 6) | sextet) & 0xfff;
+      this.#count += 6;
+      if (this.#count >= 8) {
+        this.#count -= 8;
+        out[length++] = (this.#bits >> this.#count) & 0xff;
+      }
+    }
+    return out.subarray(0, length);
+  }
+
+  /** Bits that make no octet are none. */
+  end(): Uint8Array {
+    return NOTHING;
+  }
+}
+
+const EQUALS = 0x3d;
+const CR = 0x0d;
+const LF = 0x0a;
+const SPACE = 0x20;
+const TAB = 0x09;
+/** An equals sign with what follows it, and white space that may be at the end of a line. A line has 76 (§6.7). */
+const MAX_HELD = 1024;
+
+/** §6.7. White space at the end of a line is no part of it; an equals sign that begins nothing stands for itself. */
+class QuotedPrintable implements TransferDecoder {
+  #held: Uint8Array = NOTHING;
+
+  decode(piece: Uint8Array): Uint8Array {
+    return this.#run(this.#held.length === 0 ? piece : joined([this.#held, piece]), false);
+  }
+
+  end(): Uint8Array {
+    return this.#run(this.#held, true);
+  }
+
+  #run(octets: Uint8Array, last: boolean): Uint8Array {
+    const out = new Uint8Array(octets.length);
+    let length = 0;
+    let at = 0;
+    this.#held = NOTHING;
+    while (at < octets.length) {
+      const octet = octets[at] ?? 0;
+      if (octet !== EQUALS && octet !== SPACE && octet !== TAB) {
+        out[length++] = octet;
+        at++;
+        continue;
+      }
+      const end = octet === EQUALS ? sequenceEnd(octets, at, last) : blankEnd(octets, at, last);
+      if (end === null) {
+        this.#held = octets.slice(at);
+        break;
+      }
+      if (octet === EQUALS) {
+        const value = hex(octets, at + 1);
+        if (value !== null) out[length++] = value;
+        else if (end === at + 1 && !(last && end === octets.length)) out[length++] = EQUALS;
+      } else if (!isLineEnd(octets, end) || end - at >= MAX_HELD) {
+        out.set(octets.subarray(at, end), length);
+        length += end - at;
+      }
+      at = end;
+    }
+    return out.subarray(0, length);
+  }
+}
+
+/** @returns the offset after `=XX`, after a soft line break, or after the sign alone; null: more is needed to tell */
+function sequenceEnd(octets: Uint8Array, at: number, last: boolean): number | null {
+  if (hex(octets, at + 1) !== null) return at + 3;
+  let end = at + 1;
+  while (end < octets.length && end - at < MAX_HELD && (octets[end] === SPACE || octets[end] === TAB)) end++;
+  if (octets[end] === LF) return end + 1;
+  if (octets[end] === CR && octets[end + 1] === LF) return end + 2;
+  const open = end >= octets.length || (octets[end] === CR && end + 1 >= octets.length) || octets.length - at < 3;
+  if (!open) return at + 1;
+  if (!last) return end - at < MAX_HELD ? null : at + 1;
+  // A sign at the very end is a soft line break whose line end was cut off.
+  return end >= octets.length ? octets.length : at + 1;
+}
+
+function blankEnd(octets: Uint8Array, at: number, last: boolean): number | null {
+  let end = at;
+  while (end < octets.length && end - at < MAX_HELD && (octets[end] === SPACE || octets[end] === TAB)) end++;
+  if (end - at >= MAX_HELD || last) return end;
+  return end >= octets.length || (octets[end] === CR && end + 1 >= octets.length) ? null : end;
+}
+
+function isLineEnd(octets: Uint8Array, at: number): boolean {
+  return at >= octets.length || octets[at] === LF || (octets[at] === CR && octets[at + 1] === LF);
+}
+
+function hex(octets: Uint8Array, at: number): number | null {
+  const digits = String.fromCharCode(octets[at] ?? 0, octets[at + 1] ?? 0);
+  return /^[0-9A-Fa-f]{2}$/.test(digits) ? Number.parseInt(digits, 16) : null;
+}

@@ -1,0 +1,259 @@
+/**
+ * A message taken apart while its octets go by: its header, its text, and what came with it, of which the octets are counted and
+ * not kept. Memory is the text's, up to a limit, however large the message is.
+ */
+import PostalMime, { type Email } from "postal-mime";
+import { joined } from "../../core/mime/joined.ts";
+import { type Part, PartReader, type PartSink } from "../../core/mime/parts.ts";
+import { type TransferDecoder, transferDecoder } from "../../core/mime/transfer.ts";
+import { headerInUtf8, textOf } from "./charset.ts";
+import { htmlToText, textToHtml } from "./html-text.ts";
+
+export interface ReadAttachment {
+  readonly name: string;
+  readonly type: string;
+  /** Octets, decoded. */
+  readonly size: number;
+  readonly inline: boolean;
+  /** Without angle brackets. */
+  readonly contentId: string | null;
+}
+
+export interface ReadMessage {
+  /** Its fields, and what the well-known ones say. */
+  readonly header: Email;
+  readonly text: string;
+  /** Null where all of it is plain text. */
+  readonly html: string | null;
+  readonly attachments: readonly ReadAttachment[];
+  /** Something was left out: text beyond the limit, or parts that were too many or too deep. */
+  readonly partial: boolean;
+  /** Octets that came. */
+  readonly size: number;
+}
+
+/** Either or both of the kinds in which one piece of the body is there. */
+interface Slot {
+  readonly plain: TextPart[];
+  readonly html: TextPart[];
+  /** The root of a message within the message, that begins here. */
+  heading: Part | null;
+}
+
+interface TextPart {
+  readonly part: Part;
+  readonly decoder: TransferDecoder;
+  pieces: Uint8Array[];
+  /** There was more than there was room for. */
+  cut: boolean;
+}
+
+interface Attached {
+  readonly part: Part;
+  readonly decoder: TransferDecoder;
+  size: number;
+}
+
+/**
+ * @param octets once, from the first on
+ * @param maxText octets of text that are kept, over all parts
+ * @throws only what reading the octets throws
+ */
+export async function readMessage(
+  octets: Uint8Array | AsyncIterable<Uint8Array>,
+  maxText: number,
+): Promise<ReadMessage> {
+  const collector = new Collector(maxText);
+  const reader = new PartReader(collector);
+  let size = 0;
+  for await (const chunk of octets instanceof Uint8Array ? [octets] : octets) {
+    size += chunk.length;
+    reader.push(chunk);
+  }
+  reader.end();
+  return collector.finish(size, reader.limited);
+}
+
+class Collector implements PartSink {
+  #room: number;
+  #cut = false;
+  #root: Part | null = null;
+  readonly #slots: Slot[] = [];
+  readonly #alternatives = new Map<Part, Slot>();
+  readonly #texts = new Map<Part, TextPart>();
+  readonly #attached = new Map<Part, Attached>();
+
+  constructor(maxText: number) {
+    this.#room = maxText;
+  }
+
+  open(part: Part): void {
+    this.#root ??= part;
+    const { parent } = part;
+    // What stood before its first part is not meant for readers (RFC 2046 §5.1.1).
+    if (parent?.kind === "multipart") this.#forget(parent);
+    if (parent?.kind === "message") this.#slots.push({ plain: [], html: [], heading: part });
+    if (part.kind === "message") return;
+    const decoder = transferDecoder(part.kind === "multipart" ? "" : part.encoding);
+    if (!isText(part)) this.#attached.set(part, { part, decoder, size: 0 });
+    else {
+      const text: TextPart = { part, decoder, pieces: [], cut: false };
+      this.#texts.set(part, text);
+      this.#slotOf(part)[part.type.value === "text/html" ? "html" : "plain"].push(text);
+    }
+  }
+
+  body(part: Part, octets: Uint8Array): void {
+    const attached = this.#attached.get(part);
+    if (attached) {
+      attached.size += attached.decoder.decode(octets).length;
+      return;
+    }
+    const text = this.#texts.get(part);
+    if (!text) return;
+    if (this.#room > 0) this.#keep(text, text.decoder.decode(octets));
+    else text.cut = this.#cut = true;
+  }
+
+  close(part: Part): void {
+    const attached = this.#attached.get(part);
+    if (attached) attached.size += attached.decoder.end().length;
+    const text = this.#texts.get(part);
+    if (text) this.#keep(text, text.decoder.end());
+    // A multipart that has no part at all: what is there is its text; without any, it is nothing.
+    if (part.kind === "multipart" && text?.pieces.length === 0) this.#forget(part);
+  }
+
+  async finish(size: number, limited: boolean): Promise<ReadMessage> {
+    const hint = this.#charset();
+    const header = await PostalMime.parse(headerOf(this.#root, hint));
+    const rendered: { plain: string | null; html: string | null }[] = [];
+    for (const slot of this.#slots) {
+      if (slot.heading) rendered.push(await headingOf(slot.heading, hint));
+      const plain = await textsOf(slot.plain);
+      const html = await textsOf(slot.html);
+      if (plain !== null || html !== null) rendered.push({ plain, html });
+    }
+    const attachments: ReadAttachment[] = [];
+    for (const attached of this.#attached.values()) attachments.push(await describe(attached, hint));
+    return {
+      header,
+      // An empty alternative says nothing: then what the other says is the text.
+      text: rendered
+        .map(({ plain, html }) => (plain?.trim() || html === null ? (plain ?? "") : htmlToText(html)))
+        .join("\n"),
+      html: rendered.some(({ html }) => html !== null)
+        ? rendered.map(({ plain, html }) => html ?? textToHtml(plain ?? "")).join("\n")
+        : null,
+      attachments,
+      partial: limited || this.#cut,
+      size,
+    };
+  }
+
+  /** Where a text stands: with the other kinds of its alternative (RFC 2046 §5.1.4), else alone. */
+  #slotOf(part: Part): Slot {
+    const alternative = alternativeOf(part);
+    const known = alternative && this.#alternatives.get(alternative);
+    if (known) return known;
+    const slot: Slot = { plain: [], html: [], heading: null };
+    this.#slots.push(slot);
+    if (alternative) this.#alternatives.set(alternative, slot);
+    return slot;
+  }
+
+  #keep(text: TextPart, octets: Uint8Array): void {
+    const kept = octets.slice(0, this.#room);
+    if (kept.length < octets.length) text.cut = this.#cut = true;
+    this.#room -= kept.length;
+    if (kept.length > 0) text.pieces.push(kept);
+  }
+
+  #forget(part: Part): void {
+    const text = this.#texts.get(part);
+    if (!text) return;
+    this.#room += text.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    text.pieces = [];
+    this.#texts.delete(part);
+    for (const slot of this.#slots) {
+      const at = slot.plain.indexOf(text);
+      if (at !== -1) slot.plain.splice(at, 1);
+    }
+  }
+
+  /** The first that is declared: what a header without one is most likely in. */
+  #charset(): string | undefined {
+    const parts = [...(this.#root ? [this.#root] : []), ...this.#texts.keys()];
+    return parts.map((part) => part.type.parameters.get("charset")).find((label) => label !== undefined);
+  }
+}
+
+function isText(part: Part): boolean {
+  // A multipart without a boundary, and what is too deep, is shown as it stands; so is what has no type that can be read.
+  const { value } = part.type;
+  if (value === "" || value.startsWith("multipart/")) return true;
+  return (value === "text/plain" || value === "text/html") && part.disposition.value !== "attachment";
+}
+
+/** The nearest multipart/alternative around it, within its own message. */
+function alternativeOf(part: Part): Part | null {
+  for (let around = part.parent; around?.kind === "multipart"; around = around.parent)
+    if (around.type.value === "multipart/alternative") return around;
+  return null;
+}
+
+async function textsOf(texts: readonly TextPart[]): Promise<string | null> {
+  if (texts.length === 0) return null;
+  const read: string[] = [];
+  for (const { part, pieces, cut } of texts) read.push(await textOf(part, joined(pieces), cut));
+  return read.join("\n");
+}
+
+const END_OF_HEADER = new TextEncoder().encode("\r\n\r\n");
+
+function headerOf(part: Part | null, hint: string | undefined): Uint8Array<ArrayBuffer> {
+  return part ? joined([headerInUtf8(part.header, hint), END_OF_HEADER]) : joined([]);
+}
+
+/** Who wrote the message within the message, and about what. */
+async function headingOf(part: Part, hint: string | undefined): Promise<{ plain: string; html: null }> {
+  const { from, subject, date } = await PostalMime.parse(headerOf(part, hint));
+  const sender = from?.address === undefined ? (from?.name ?? "") : `${from.name} <${from.address}>`.trim();
+  const lines = [
+    ...(sender === "" ? [] : [`From: ${sender}`]),
+    ...(subject === undefined ? [] : [`Subject: ${subject}`]),
+    ...(date === undefined ? [] : [`Date: ${date}`]),
+  ];
+  return { plain: `\n----------\n${lines.map((line) => `${line}\n`).join("")}\n`, html: null };
+}
+
+/** The name as RFC 2231, RFC 2047 or neither has it. */
+async function describe({ part, size }: Attached, hint: string | undefined): Promise<ReadAttachment> {
+  const octets = headerOf(part, hint);
+  const { attachments } = await PostalMime.parse(octets, { forceRfc822Attachments: true });
+  const [known] = attachments;
+  return {
+    name: known?.filename ?? "",
+    type: part.type.value,
+    size,
+    inline: part.disposition.value === "inline" || (known?.contentId !== undefined && isRelated(part)),
+    contentId: known?.contentId?.replace(/^<|>$/g, "") ?? null,
+  };
+}
+
+function isRelated(part: Part): boolean {
+  for (let around = part.parent; around; around = around.parent)
+    if (around.type.value === "multipart/related") return true;
+  return false;
+}
+
+/** What `describe` says of a part that is an attachment; null where it is none. For who wants one part's octets. */
+export function isAttachment(part: Part): boolean {
+  return part.kind === "leaf" && !isText(part);
+}
+
+export async function nameAndType(part: Part): Promise<{ readonly name: string; readonly type: string }> {
+  const charset = part.type.parameters.get("charset");
+  const { name, type } = await describe({ part, decoder: transferDecoder(""), size: 0 }, charset);
+  return { name, type };
+}
