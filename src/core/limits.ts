@@ -150,6 +150,21 @@ export const MEND_HOURS = 3;
 export const ARCHIVE_DAYS = 90;
 /** What the portal still references is copied to `mail/` at this age. */
 export const KEEP_DAYS = 85;
+/** What became of a message is remembered as long as its octets can lie under R2's rule, and a day for the rule's own pace. */
+export const FATE_DAYS = 92;
+/** Objects that one step of a reindex looks at, and copies that it indexes: D1 counts some five statements for each. */
+export const REINDEX_PAGE = 100;
+export const REINDEX_COPIES = 150;
+/** Messages that are read, and then indexed, together. */
+export const REINDEX_GROUP = 20;
+/** A step begins no further message after this: its answer is due within ANSWER_TIMEOUT. */
+export const REINDEX_TIME = 6_000;
+/** Mail that came less than this ago may be under way still: an inbound message takes 60 s at the most. */
+export const REINDEX_GRACE = 120_000;
+/** Mailboxes whose accounts one step of a reindex makes. */
+export const REINDEX_ACCOUNTS = 1_000;
+/** What one step tells of by name; the others are counted. */
+export const REINDEX_PROBLEMS = 100;
 
 /** Skew allowed between a gateway's clock and ours. */
 export const GATEWAY_CLOCK_SKEW = 120_000;

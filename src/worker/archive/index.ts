@@ -26,6 +26,8 @@ export interface IndexEntry {
   readonly extracted: Extracted;
   readonly receipt: Receipt;
   readonly envelope: Envelope;
+  /** JSON of the origin's reply where the origin has refused it: then it does not wait any more. */
+  readonly refusal?: string;
 }
 
 export interface Indexed {
@@ -37,19 +39,20 @@ export interface Indexed {
 
 /**
  * Indexes one message for each entry's account; idempotent, since an entry is told by (account, mid, once).
- * @param portal also into the inbox; `waiting`: as part of the backlog, else as what a person had delivered again
+ * @param portal also into the inbox; `waiting`: as part of the backlog, `again`: as what a person had delivered again; or into
+ * the folder of what was sent
  */
 export async function indexMessage(
   db: D1Database,
   entries: readonly IndexEntry[],
-  { portal }: { readonly portal: false | "waiting" | "again" },
+  { portal }: { readonly portal: false | "waiting" | "again" | "sent" },
 ): Promise<Indexed[]> {
   if (entries.length === 0) return [];
   // The text travels once for each recipient: with many of them each has a smaller share.
   const share = Math.floor(MAX_INDEX_TEXT / entries.length);
   const first = portal ? ensureInboxes(db, entries) : [];
   const each = entries.map((entry) =>
-    portal ? portalStatements(db, entry, share, portal === "waiting") : archiveStatements(db, entry, share),
+    portal ? portalStatements(db, entry, share, portal) : archiveStatements(db, entry, share),
   );
   const results = await db.batch<{ key: string }>([...first, ...each.flat(), selectKeys(db, entries)]);
   const keys = results.at(-1)?.results ?? [];
@@ -71,21 +74,28 @@ function archiveStatements(db: D1Database, entry: IndexEntry, share: number): D1
   return [retire(db, entry), insertMessage(db, entry), insertText(db, entry, share)];
 }
 
-/** The same with a place in the inbox. Each step hangs on the one before (`changes()`), so that a repeat writes nothing. */
-function portalStatements(db: D1Database, entry: IndexEntry, share: number, waiting: boolean): D1PreparedStatement[] {
-  const { account, domain, at } = entry;
+/** The same with a place in a folder. Each step hangs on the one before (`changes()`), so that a repeat writes nothing. */
+function portalStatements(
+  db: D1Database,
+  entry: IndexEntry,
+  share: number,
+  portal: "waiting" | "again" | "sent",
+): D1PreparedStatement[] {
+  const { account, domain, at, refusal } = entry;
+  const since = waitingSince(domain, at);
+  const waiting = portal === "waiting" ? (refusal === undefined ? since : -since) : null;
   return [
     retire(db, entry),
     insertMessage(db, entry),
     db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0").bind(account),
     db
       .prepare(
-        `INSERT INTO placement (id, account, message, modseq, created, waiting)
-         SELECT (SELECT id FROM folder WHERE account = ?1 AND role = 'inbox') * ${FOLDER_STRIDE} + seq, id,
-                last_insert_rowid(), seq, seq, ?2
+        `INSERT INTO placement (id, account, message, modseq, created, waiting, refusal)
+         SELECT (SELECT id FROM folder WHERE account = ?1 AND role IN (?4, 'inbox') ORDER BY role = 'inbox' LIMIT 1)
+                * ${FOLDER_STRIDE} + seq, id, last_insert_rowid(), seq, seq, ?2, ?3
          FROM account WHERE id = ?1 AND changes() > 0`,
       )
-      .bind(account, waiting ? waitingSince(domain, at) : null),
+      .bind(account, waiting, refusal ?? null, portal === "sent" ? "sent" : "inbox"),
     insertText(db, entry, share),
   ];
 }

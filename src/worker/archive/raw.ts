@@ -1,6 +1,10 @@
 /** The raw store: the received octets and nothing else. Sole owner of R2's keys. */
-import { ulid } from "ulidx";
+import { decodeTime, ulid } from "ulidx";
 import type { Receipt } from "./meta.ts";
+
+/** What keys under the archive's rule begin with, and those under none. */
+export const ARCHIVE = "archive/";
+export const KEPT = "mail/";
 
 /** Lies beside the octets: with it the index can be made anew. */
 export interface RawMetadata {
@@ -13,7 +17,17 @@ export interface RawMetadata {
   readonly recipients: readonly string[];
   readonly body: "7BIT" | "8BITMIME";
   readonly smtputf8: boolean;
+  /**
+   * Where the octets were to go when they were stored: to the portal, or to the origin, whose answer was not known yet.
+   * Absent where nothing of the kind was known.
+   */
+  readonly goesTo?: "portal" | "origin";
+  /** Of a copy under `mail/`: whose it still was to be given back (see `waitsFor`) when it was copied. */
+  readonly waiting?: readonly string[];
 }
+
+/** One recipient's copy for one account, as `RawMetadata.waiting` lists it. @param recipient its place in `recipients` */
+export const waitsFor = (recipient: number, account: number): string => `${recipient}:${account}`;
 
 export interface RawWriter {
   /** Resolves when the chunk was taken. Rejects when the store failed. */
@@ -36,9 +50,20 @@ export function hourPrefix(at: number): string {
   return `archive/${time.slice(0, 10)}/${time.slice(11, 13)}/`;
 }
 
+/** What the copies of one message have in common, wherever they lie: the receipt's ULID. */
+export function objectName(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1);
+}
+
+/** Where it lay under the archive's rule. @param key under `mail/` or `archive/` */
+export function archiveKey(key: string): string {
+  const name = objectName(key);
+  return `${hourPrefix(decodeTime(name))}${name}`;
+}
+
 /** Where what the portal still references goes before the archive's rule takes it: the same each time for the same object. */
 export function keepKey(key: string): string {
-  return `mail/${key.slice(key.lastIndexOf("/") + 1)}`;
+  return `${KEPT}${objectName(key)}`;
 }
 
 export async function putRaw(bucket: R2Bucket, key: string, octets: Uint8Array, metadata: RawMetadata): Promise<void> {
@@ -70,8 +95,30 @@ export function openRawWriter(bucket: R2Bucket, key: string, size: number, metad
   };
 }
 
+/**
+ * The same octets with other facts beside them: R2 changes metadata only with a put. A failure in between leaves what was there.
+ * @returns false where there is no such object
+ */
+export async function copyRaw(
+  bucket: R2Bucket,
+  from: string,
+  to: string,
+  change: (metadata: RawMetadata) => RawMetadata,
+): Promise<boolean> {
+  const object = await bucket.get(from);
+  if (!object) return false;
+  const { readable, writable } = new FixedLengthStream(object.size);
+  const put = bucket.put(to, readable, { customMetadata: flatten(change(metadataOf(object))) });
+  await Promise.all([object.body.pipeTo(writable), put]);
+  return true;
+}
+
 export function getRaw(bucket: R2Bucket, key: string): Promise<R2ObjectBody | null> {
   return bucket.get(key);
+}
+
+export function headRaw(bucket: R2Bucket, key: string): Promise<R2Object | null> {
+  return bucket.head(key);
 }
 
 export async function deleteRaw(bucket: R2Bucket, key: string): Promise<void> {
@@ -80,7 +127,7 @@ export async function deleteRaw(bucket: R2Bucket, key: string): Promise<void> {
 
 /** R2 takes strings; field names are for people who look at an object. */
 function flatten(metadata: RawMetadata): Record<string, string> {
-  const { receipt, direction, domain, from, recipients, body, smtputf8 } = metadata;
+  const { receipt, direction, domain, from, recipients, body, smtputf8, goesTo, waiting } = metadata;
   return {
     id: receipt.id,
     at: String(receipt.at),
@@ -94,6 +141,8 @@ function flatten(metadata: RawMetadata): Record<string, string> {
     recipients: `[${recipients.map(escaped).join(",")}]`,
     body,
     smtputf8: String(smtputf8),
+    ...(goesTo === undefined ? {} : { goesTo }),
+    ...(waiting === undefined ? {} : { waiting: waiting.join(" ") }),
   };
 }
 
@@ -124,5 +173,7 @@ export function metadataOf(object: Pick<R2Object, "key" | "customMetadata">): Ra
     recipients: JSON.parse(m.recipients) as string[],
     body: m.body === "7BIT" ? "7BIT" : "8BITMIME",
     smtputf8: m.smtputf8 === "true",
+    ...(m.goesTo === "portal" || m.goesTo === "origin" ? { goesTo: m.goesTo } : {}),
+    ...(m.waiting === undefined ? {} : { waiting: m.waiting.split(" ").filter((one) => one !== "") }),
   };
 }

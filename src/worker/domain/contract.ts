@@ -1,6 +1,8 @@
 /** What the domain's object and the rest of the Worker say to each other. Everything here is structured-clonable. */
 import type { ModeView } from "../../core/mode.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import type { FateState } from "../../core/verdict.ts";
+import type { Fate, Taken } from "../failback/fates.ts";
 
 /**
  * How the origin is reached: host, port, TLS and login are those of its SMTP server, whatever the transport. The password
@@ -78,7 +80,9 @@ export type Report =
   /** `began`: unix milliseconds, when the attempt began; absent: now. */
   | { readonly kind: "outcome"; readonly recipient: string; readonly outcome: Outcome; readonly began?: number }
   | { readonly kind: "seen"; readonly local: string }
-  | { readonly kind: "waiting" }
+  /** `flights`: keys of those whose octets do not say that they went to the portal; absent: none. */
+  | { readonly kind: "waiting"; readonly flights?: readonly string[] }
+  | { readonly kind: "fate"; readonly state: FateState; readonly flights: readonly string[] }
   | { readonly kind: "event"; readonly event: NewEvent };
 
 /** An entry for the domain's log. Nothing secret, no message content. */
@@ -147,8 +151,6 @@ export interface DomainRpc {
    * @param keys flight keys (failback/flight.ts). @returns the keys that are in flight: answer 409, nothing was withdrawn
    */
   withdraw(keys: readonly string[]): Promise<string[]>;
-  /** The person's action is stored (or failed): the marks of `withdraw` go. */
-  settle(keys: readonly string[]): Promise<void>;
   /**
    * The final dot of a message went out and its reply is awaited beyond the sender's patience. To be called before its rows
    * are in any inbox: redelivery leaves it alone for so many milliseconds, unless `settleFinal` comes before.
@@ -157,6 +159,13 @@ export interface DomainRpc {
   hold(keys: readonly string[], milliseconds: number): Promise<boolean>;
   /** The reply came, or will not come. Delivered leaves the inbox, refused is marked, all else waits. Idempotent. */
   settleFinal(final: LateFinal): Promise<void>;
+  /**
+   * The person's action is stored (or failed): the marks of `withdraw` go.
+   * @param taken what became of each copy where it is stored
+   */
+  settle(keys: readonly string[], taken?: readonly Taken[]): Promise<void>;
+  /** What is known of flights, and of single mailboxes' copies (failback/fates.ts), by key. @param flights at most 1,000 */
+  fates(flights: readonly string[]): Promise<Readonly<Record<string, Fate>>>;
   /** From cron: look whether something is due; re-arms the alarm if it was lost. */
   wake(name: string): Promise<void>;
   /** For GET /api/health. */

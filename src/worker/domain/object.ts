@@ -6,6 +6,7 @@ import { MODE_TELL_TIME, PROBE_HEALTHY } from "../../core/limits.ts";
 import { initialMode, type ModeView, viewOf } from "../../core/mode.ts";
 import { resolveRecipient } from "../decide/recipient.ts";
 import type { Env } from "../env.ts";
+import type { Fate, Taken } from "../failback/fates.ts";
 import { Flights } from "../failback/flights.ts";
 import type { DomainRpc, DomainStatus, LateFinal, LoggedEvent, Plan, Report } from "./contract.ts";
 import { hasTables, migrateDatabase, openDatabase } from "./database.ts";
@@ -110,8 +111,14 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     return this.#memory.held ? this.#flights.withdraw(keys, this.world.now()) : [];
   }
 
-  async settle(keys: readonly string[]): Promise<void> {
-    if (this.#memory.held) this.#flights.settle(keys, this.world.now());
+  async settle(keys: readonly string[], taken: readonly Taken[] = []): Promise<void> {
+    if (!this.#memory.held) return;
+    this.#flights.settle(keys, this.world.now());
+    this.#flights.fates.taken(taken, this.world.now());
+  }
+
+  async fates(flights: readonly string[]): Promise<Readonly<Record<string, Fate>>> {
+    return this.#memory.held ? this.#flights.fates.of(flights) : {};
   }
 
   async hold(keys: readonly string[], milliseconds: number): Promise<boolean> {
@@ -144,6 +151,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
 
   override async alarm(): Promise<void> {
     this.#armed = null;
+    this.#flights.fates.clean(this.world.now());
     try {
       await this.#rounds.run();
     } catch (error) {
@@ -166,7 +174,11 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
         this.#seen.add(lookupLocals(report.local).at(-1) ?? report.local, now);
         return;
       case "waiting":
+        this.#flights.fates.note(report.flights ?? [], "waiting", now);
         this.#rounds.failback.expect(now);
+        return;
+      case "fate":
+        this.#flights.fates.note(report.flights, report.state, now);
         return;
       case "event":
         this.#log.append(report.event, now);

@@ -6,6 +6,7 @@ import { and, count, eq, inArray, lt, min, or, sql } from "drizzle-orm";
 import { FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
 import type { DomainDatabase } from "../domain/database.ts";
 import { flight } from "../store/domain.schema.ts";
+import { Fates } from "./fates.ts";
 
 export type FlightState = (typeof flight.$inferSelect)["state"];
 
@@ -23,9 +24,11 @@ export interface FlightRecord {
 
 export class Flights {
   readonly #db: DomainDatabase;
+  readonly fates: Fates;
 
   constructor(db: DomainDatabase) {
     this.#db = db;
+    this.fates = new Fates(db);
   }
 
   get(key: string): FlightRecord | null {
@@ -90,8 +93,15 @@ export class Flights {
     this.#db.update(flight).set({ state: "deferred", attempts, dueAt, at: now }).where(eq(flight.key, key)).run();
   }
 
-  forget(keys: readonly string[]): void {
-    for (const key of keys) this.#db.delete(flight).where(eq(flight.key, key)).run();
+  /** D1 has them as refused: a person may have them sent again. The refusal itself is remembered (fates.ts). */
+  forgetRefused(keys: readonly string[], now: number): void {
+    this.#db.transaction(() => {
+      for (const key of keys) {
+        const reply = this.get(key)?.reply ?? null;
+        this.fates.note([key], "refused", now, reply);
+        this.#db.delete(flight).where(eq(flight.key, key)).run();
+      }
+    });
   }
 
   /** When the object starts: what it was sending has no outcome, and is sent again. */
@@ -148,22 +158,26 @@ export class Flights {
 
   /**
    * After the whole backlog was read, from `began` on, and D1 has all that was settled: what was not met there, does not
-   * wait any more.
+   * wait any more. What the origin has decided is remembered for longer, as its fate.
    */
   sweep(began: number): void {
-    this.#db
-      .delete(flight)
-      .where(
-        or(
-          and(eq(flight.state, "delivered"), lt(flight.at, began - FLIGHT_MEMORY)),
-          and(eq(flight.state, "refused"), lt(flight.at, began)),
-          and(
-            inArray(flight.state, ["deferred", "withdrawn", "awaiting"]),
-            lt(flight.dueAt, began),
-            lt(flight.at, began),
+    const decided = or(
+      and(eq(flight.state, "delivered"), lt(flight.at, began - FLIGHT_MEMORY)),
+      and(eq(flight.state, "refused"), lt(flight.at, began)),
+    );
+    this.#db.transaction(() => {
+      for (const { key, state, at, reply } of this.#db.select().from(flight).where(decided).all()) {
+        this.fates.note([key], state === "refused" ? "refused" : "delivered", at, reply);
+      }
+      this.#db
+        .delete(flight)
+        .where(
+          or(
+            decided,
+            and(inArray(flight.state, ["deferred", "withdrawn", "awaiting"]), lt(flight.dueAt, began), lt(flight.at, began)),
           ),
-        ),
-      )
-      .run();
+        )
+        .run();
+    });
   }
 }

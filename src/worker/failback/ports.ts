@@ -1,6 +1,7 @@
 /** What a failback run needs of the world: it runs in the domain's object, and could run elsewhere. */
 import type { Outcome } from "../../core/outcome.ts";
 import type { MessageMeta } from "../archive/meta.ts";
+import { objectName } from "../archive/raw.ts";
 import type { OpenedSession } from "../deliver/session.ts";
 import type { NewEvent } from "../domain/contract.ts";
 import type { WaitingMessage } from "../store/backlog.ts";
@@ -50,9 +51,12 @@ export interface Flight {
   readonly readAt: number;
 }
 
-/** @param object the R2 key @param to the envelope recipient as received */
+/**
+ * The same for a message that retention has copied elsewhere meanwhile: only the object's name counts.
+ * @param object the R2 key @param to the envelope recipient as received
+ */
 export function flightKey(object: string, to: string): string {
-  return `${object}\n${to}`;
+  return `${objectName(object)}\n${to}`;
 }
 
 /** @returns the R2 key and the envelope recipient */

@@ -2,7 +2,7 @@
 import { BACKLOG_PAGE } from "../../core/limits.ts";
 import type { FailbackPorts, Flight } from "./ports.ts";
 
-type Writes = Pick<FailbackPorts, "removeDelivered" | "markRefused" | "flights">;
+type Writes = Pick<FailbackPorts, "removeDelivered" | "markRefused" | "flights" | "clock">;
 
 interface Refusal {
   readonly flight: Flight;
@@ -53,7 +53,10 @@ export class Settlement {
       for (const [reply, flights] of byReply(refused)) {
         for (const [shard, ids] of byShard(flights)) await this.#ports.markRefused(shard, ids, reply);
         // So that a person may have them sent again.
-        this.#ports.flights.forget(flights.map((flight) => flight.key));
+        this.#ports.flights.forgetRefused(
+          flights.map((flight) => flight.key),
+          this.#ports.clock(),
+        );
       }
     } catch (error) {
       this.#failure = error;

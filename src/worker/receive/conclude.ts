@@ -5,7 +5,8 @@ import type { Outcome, Reply } from "../../core/outcome.ts";
 import { extract } from "../archive/extract.ts";
 import { type IndexEntry, indexMessage } from "../archive/index.ts";
 import type { Extracted } from "../archive/meta.ts";
-import { getRaw } from "../archive/raw.ts";
+import { copyRaw, getRaw, type RawMetadata } from "../archive/raw.ts";
+import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
 import { shardDb } from "../store/shard.ts";
 import type { Content } from "./content.ts";
@@ -31,7 +32,10 @@ export async function conclude(
   if (outcome) for (const { plan, to } of accepted) reports.outcome(plan, to, outcome, receipt.at);
 
   if (row.goesTo === "nowhere") {
-    if (planned.row.archive && unstored === null) await discard(env.MAIL, key);
+    // Octets that stay must not be taken for those of an accepted message.
+    if (planned.row.archive && (unstored !== null || !(await discard(env.MAIL, key)))) {
+      reports.fate(first.plan, "rejected", flightsOf(planned));
+    }
     if (outcome?.kind === "refused") return outcome.reply;
     return outcome?.kind === "unavailable" ? replies.temporary(outcome) : replies.notCovered;
   }
@@ -53,6 +57,7 @@ export async function toPortal(
   outcome: Outcome | null,
 ): Promise<Reply> {
   const { env, reports, accepted, key, receipt } = planned;
+  const [first] = accepted;
   try {
     if (unstored !== null) throw unstored;
     const entries = await index(planned, content, { portal: "waiting" });
@@ -60,11 +65,26 @@ export async function toPortal(
     if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(env.MAIL, key);
   } catch (error) {
     console.error("a message could not be stored, its sender keeps it", receipt.id, String(error));
+    // Not deleted: what did not answer in time may have been written all the same.
+    if (first) reports.fate(first.plan, "turned_away", flightsOf(planned));
     return replies.notStored;
   }
-  const [first] = accepted;
-  if (first && outcome) reports.waiting(first.plan);
+  // Its octets say where it was to go; where it went elsewhere, the object knows, or else they are told.
+  const elsewhere = planned.row.goesTo === "portal" ? [] : flightsOf(planned);
+  if (first && outcome) reports.waiting(first.plan, elsewhere, () => sayPortal(env.MAIL, key));
   return replies.accepted(receipt.id);
+}
+
+const flightsOf = ({ accepted, key }: Planned): string[] => accepted.map(({ to }) => flightKey(key, to));
+
+/** Never rejects: D1 has the message as waiting; this is for the day on which D1 has it no more. */
+async function sayPortal(bucket: R2Bucket, key: string): Promise<void> {
+  try {
+    const change = (metadata: RawMetadata): RawMetadata => ({ ...metadata, goesTo: "portal" });
+    await within(copyRaw(bucket, key, key, change), 3 * STORE_TIMEOUT, "R2 copy");
+  } catch (error) {
+    console.error("nothing but the index knows that a message waits", key, String(error));
+  }
 }
 
 /** Never less available than the origin (rule 2): it has the message, so it is accepted; a missing copy becomes an event. */
@@ -76,10 +96,12 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
     console.error(`an archive copy lacks its ${what}`, receipt.id, String(error));
     const data = { missing: what, id: receipt.id, key, to: accepted.map(({ to }) => to), error: String(error) };
     reports.event(first.plan, { kind: "archive_copy_missing", actor: "system", data });
+    reports.fate(first.plan, "accepted", flightsOf(planned));
   };
   if (unstored !== null) return missing("octets", unstored);
   try {
-    await index(planned, content, { portal: false });
+    const entries = await index(planned, content, { portal: false });
+    if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(planned.env.MAIL, key);
   } catch (error) {
     missing("row", error);
   }

@@ -90,9 +90,10 @@ async function hasBeenAccepted({ env, accepted, mail, row, receipt }: Planned, c
 }
 
 /** The envelope of all recipients and the facts of the receipt lie beside the octets too (design, rule 4). */
-function metadataOf({ accepted, mail, receipt }: Planned): RawMetadata {
+function metadataOf({ accepted, mail, receipt, row }: Planned): RawMetadata {
   return {
     receipt,
+    ...(row.goesTo === "nowhere" ? {} : { goesTo: row.goesTo }),
     direction: "in",
     domain: accepted[0]?.plan.domain.name ?? "",
     from: mail.from,

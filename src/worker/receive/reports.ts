@@ -4,6 +4,7 @@ import { signOf } from "../../core/evidence.ts";
 import { PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { describeOutcome } from "../../core/outcome.ts";
+import type { FateState } from "../../core/verdict.ts";
 import type { NewEvent, Plan, Report } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
@@ -14,6 +15,8 @@ export class Reports {
   readonly #ctx: Pick<ExecutionContext, "waitUntil">;
   #domain: string | null = null;
   #pending: Report[] = [];
+  /** What is done where the object does not hear of what is pending; none of them throws. */
+  #lost: (() => Promise<void>)[] = [];
   #told = new Set<Outcome>();
 
   constructor(env: Env, ctx: Pick<ExecutionContext, "waitUntil">) {
@@ -40,9 +43,17 @@ export class Reports {
     if (plan.unseen) this.#pending.push({ kind: "seen", local: localPartOf(to) });
   }
 
-  waiting(plan: Plan): void {
+  /** @param flights of which the octets do not say that they went to the portal @param lost where the object did not hear */
+  waiting(plan: Plan, flights: readonly string[], lost: () => Promise<void>): void {
     this.#domain = plan.domain.name;
-    this.#pending.push({ kind: "waiting" });
+    this.#pending.push({ kind: "waiting", ...(flights.length > 0 ? { flights } : {}) });
+    if (flights.length > 0) this.#lost.push(lost);
+  }
+
+  /** For the day on which the index is made anew from what is stored (core/verdict.ts). */
+  fate(plan: Plan, state: FateState, flights: readonly string[]): void {
+    this.#domain = plan.domain.name;
+    this.#pending.push({ kind: "fate", state, flights });
   }
 
   event(plan: Plan, event: NewEvent): void {
@@ -54,11 +65,13 @@ export class Reports {
   flush(): void {
     const domain = this.#domain;
     const reports = this.#pending;
+    const lost = this.#lost;
     this.#pending = [];
-    if (domain && reports.length > 0) this.#ctx.waitUntil(this.#send(domain, reports));
+    this.#lost = [];
+    if (domain && reports.length > 0) this.#ctx.waitUntil(this.#send(domain, reports, lost));
   }
 
-  async #send(domain: string, reports: readonly Report[]): Promise<void> {
+  async #send(domain: string, reports: readonly Report[], lost: readonly (() => Promise<void>)[]): Promise<void> {
     try {
       await within(this.#env.DOMAIN.getByName(domain).report(reports), PLAN_TIMEOUT, "report to the domain object");
     } catch (error) {
@@ -69,6 +82,7 @@ export class Reports {
         reports.map(describe).join("; "),
         String(error),
       );
+      for (const instead of lost) await instead();
     }
   }
 }
@@ -79,6 +93,8 @@ function describe(report: Report): string {
       return describeOutcome(report.outcome);
     case "event":
       return `${report.event.kind} ${JSON.stringify(report.event.data)}`;
+    case "fate":
+      return `${report.state} ${JSON.stringify(report.flights)}`;
     case "seen":
     case "waiting":
       return report.kind;

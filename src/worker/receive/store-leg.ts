@@ -57,10 +57,14 @@ function streamed(bucket: R2Bucket, key: string, size: number, metadata: RawMeta
   };
 }
 
-/** The octets of a message that was refused, or had been taken before, go again. A failure leaves them to the lifecycle rule. */
-export async function discard(bucket: R2Bucket, key: string): Promise<void> {
+/**
+ * The octets of a message that was refused, or had been taken before, go again. A failure leaves them to the lifecycle rule.
+ * @returns whether they are known to be gone
+ */
+export async function discard(bucket: R2Bucket, key: string): Promise<boolean> {
   const failure = await failureOf(within(deleteRaw(bucket, key), STORE_TIMEOUT, "R2 delete"));
   if (failure) console.warn("an unused object stays until the lifecycle rule takes it", key, String(failure));
+  return failure === null;
 }
 
 async function failureOf(step: Promise<unknown>): Promise<unknown> {

@@ -176,3 +176,18 @@ export async function waitingOf(db: D1Database, account: number): Promise<{ id: 
 export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<void> {
   await leaveBacklog(db, placementIds, "waiting = NULL", []);
 }
+
+/** The placements of messages that wait. @param messages their own numbers */
+export async function waitingPlacements(db: D1Database, messages: readonly number[]): Promise<number[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT id FROM placement WHERE message IN (SELECT value FROM json_each(?1)) AND waiting > 0 AND gone IS NULL`,
+      )
+      .bind(JSON.stringify(messages))
+      .all<{ id: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of what waits",
+  );
+  return results.map(({ id }) => id);
+}

@@ -1,5 +1,6 @@
 /** The SQLite of a domain's Durable Object: what decides about its mail must be at hand when D1 does not answer. */
 import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { FATES } from "../../core/verdict.ts";
 
 /** One row: the copy of the directory's facts and the state of the mode machine. */
 export const facts = sqliteTable("facts", {
@@ -38,7 +39,7 @@ export const probe = sqliteTable("probe", {
 
 /** Redelivery's own record: written before the final dot and after the 250; D1 follows in batches. */
 export const flight = sqliteTable("flight", {
-  /** R2 key, a line feed, the envelope recipient: what is sent once. */
+  /** See `flightKey`: what is sent once. */
   key: text("key").primaryKey(),
   state: text("state", { enum: ["sending", "delivered", "refused", "deferred", "withdrawn", "awaiting"] }).notNull(),
   /** The connection that sends it. */
@@ -46,6 +47,22 @@ export const flight = sqliteTable("flight", {
   at: integer("at").notNull(),
   attempts: integer("attempts").notNull().default(0),
   dueAt: integer("due_at").notNull().default(0),
+  reply: text("reply"),
+});
+
+/**
+ * What became of a message, as far as what lies beside its octets cannot say: with it an index that was lost is made anew
+ * (failback/fates.ts). WITHOUT ROWID, by the migration's own hand: one row written for each, not two.
+ */
+export const fate = sqliteTable("fate", {
+  /** The flight's key; of what became of one mailbox's copy alone, a line feed and the account behind it. */
+  key: text("key").primaryKey(),
+  state: text("state", { enum: FATES }).notNull(),
+  /** Unix milliseconds. */
+  at: integer("at").notNull(),
+  /** Unix milliseconds from which on it may be forgotten; null: never. */
+  until: integer("until"),
+  /** JSON of the origin's reply. */
   reply: text("reply"),
 });
 

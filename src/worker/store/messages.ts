@@ -85,3 +85,70 @@ export async function keysFrom(db: D1Database, first: number, prefix: string): P
   );
   return results.map(({ key }) => key);
 }
+
+/** What the index has under the names of some messages: `name` and `at` of the row, by the place of the question. */
+export interface SameMessage {
+  readonly question: number;
+  readonly id: number;
+  readonly key: string;
+  /** Unix milliseconds. */
+  readonly at: number;
+  readonly once: string;
+}
+
+/** @param questions of each, (account, mid) and the names that it may have there (core/once.ts) */
+export async function findSame(
+  db: D1Database,
+  questions: readonly { readonly account: number; readonly mid: string; readonly names: readonly string[] }[],
+): Promise<SameMessage[]> {
+  const list = JSON.stringify(questions.map(({ account, mid, names }) => [account, mid, names]));
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT e.key AS question, m.id, m.key, m.at, m.once FROM json_each(?1) e
+         CROSS JOIN json_each(e.value, '$[2]') n
+         JOIN message m ON m.account = e.value ->> 0 AND m.mid = e.value ->> 1 AND m.once = n.value`,
+      )
+      .bind(list)
+      .all<SameMessage>(),
+    INDEX_TIMEOUT,
+    "D1 look-up of messages",
+  );
+  return results;
+}
+
+/** Rows looked at for `rowsNear`, at most: what it does not find is found by reading the octets. */
+const MAX_NEAR = 5_000;
+
+/**
+ * Which accounts have rows of some objects, looked for among the rows between two numbers (expiry.ts tells them).
+ * @param names of the objects: the last 26 characters of their keys
+ */
+export async function rowsNear(
+  db: D1Database,
+  range: { readonly from: number; readonly to: number },
+  names: readonly string[],
+): Promise<{ account: number; name: string }[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT account, substr(key, -26) AS name
+         FROM (SELECT account, key FROM message WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ${MAX_NEAR})
+         WHERE substr(key, -26) IN (SELECT value FROM json_each(?3))`,
+      )
+      .bind(range.from, range.to, JSON.stringify(names))
+      .all<{ account: number; name: string }>(),
+    INDEX_TIMEOUT,
+    "D1 read of keys",
+  );
+  return results;
+}
+
+/** Another name, so that it is not taken for what the name says. */
+export async function renameMessage(db: D1Database, id: number, from: string, to: string): Promise<void> {
+  await within(
+    db.prepare("UPDATE OR IGNORE message SET once = ?3 WHERE id = ?1 AND once = ?2").bind(id, from, to).run(),
+    INDEX_TIMEOUT,
+    "D1 update of a name",
+  );
+}

@@ -3,10 +3,11 @@ import { splitAddress } from "../../../core/address.ts";
 import type { Reply } from "../../../core/outcome.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
+import type { Taken } from "../../failback/fates.ts";
 import { flightKey } from "../../failback/ports.ts";
 import type { User } from "../../identity/principal.ts";
 import { flagChange } from "../../store/flags.ts";
-import { findFolder } from "../../store/folders.ts";
+import { type FolderRole, findFolder } from "../../store/folders.ts";
 import {
   findPlacement,
   listPlacements,
@@ -81,7 +82,7 @@ export async function changeMessage(
       return err(invalid("folder", "archive has a copy of every message already: choose another folder"));
     }
     if (folder.id !== message.folder) {
-      const moved = await move(env, user, message, folder.id);
+      const moved = await move(env, user, message, folder);
       if (!moved.ok) return moved;
       ({ cancelled } = moved.value);
       if (!moved.value.message) return err(notFound("such message in your mailbox"));
@@ -103,19 +104,32 @@ export async function deleteMessage(env: Env, user: User, id: string): Promise<R
   if (!found.ok) return found;
   const db = shardDb(env, user.shard);
   const trash = await findFolder(db, user.mailbox, "trash");
-  if (trash && trash.id !== found.value.folder) return move(env, user, found.value, trash.id);
+  if (trash && trash.id !== found.value.folder) return move(env, user, found.value, trash);
   return takeOut(env, user, found.value, async () => {
     await removePlacement(db, user.mailbox, found.value.id);
-    return null;
+    return { message: null, how: "removed" };
   });
 }
 
-function move(env: Env, user: User, message: PlacedMessage, folder: number): Promise<Result<Acted, Problem>> {
+function move(
+  env: Env,
+  user: User,
+  message: PlacedMessage,
+  folder: { readonly id: number; readonly role: FolderRole | null },
+): Promise<Result<Acted, Problem>> {
   const db = shardDb(env, user.shard);
   return takeOut(env, user, message, async () => {
-    const id = await movePlacement(db, user.mailbox, message.id, folder);
-    return id === null ? null : findPlacement(db, user.mailbox, id);
+    const id = await movePlacement(db, user.mailbox, message.id, folder.id);
+    if (id === null) return { message: null, how: null };
+    const how = folder.role === "trash" ? "removed" : "kept";
+    return { message: await findPlacement(db, user.mailbox, id), how };
   });
+}
+
+interface TakenOut {
+  readonly message: PlacedMessage | null;
+  /** Null: it was not there any more, or could not be moved. */
+  readonly how: Taken["how"] | null;
 }
 
 /** Redelivery lets go of a waiting message before it leaves its folder, or nothing happens. */
@@ -123,12 +137,14 @@ async function takeOut(
   env: Env,
   user: User,
   message: PlacedMessage,
-  act: () => Promise<PlacedMessage | null>,
+  act: () => Promise<TakenOut>,
 ): Promise<Result<Acted, Problem>> {
   const domain = splitAddress(user.name)?.domain ?? "";
   const waits = isWaiting(message);
   const flights = waits ? [flightKey(message.key, message.meta.envelope.to)] : [];
-  const result = await withdrawn(env, domain, flights, async () => ({ message: await act() }));
+  const result = await withdrawn(env, domain, flights, act, ({ how }) =>
+    how === null ? [] : flights.map((flight) => ({ flight, account: user.mailbox, how })),
+  );
   if ("status" in result) return err(result);
   if (waits) {
     const data = { messages: 1, mailbox: user.name, how: result.message ? "moved" : "deleted" };

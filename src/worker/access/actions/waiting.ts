@@ -5,6 +5,7 @@
 import { lookupLocals, splitAddress } from "../../../core/address.ts";
 import { MAX_RELEASE } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
+import type { Taken } from "../../failback/fates.ts";
 import { flightKey } from "../../failback/ports.ts";
 import { keepInPortal, removeDelivered as removeFromInbox, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
@@ -24,8 +25,9 @@ export interface Affected {
 
 interface Waiting {
   readonly id: number;
+  readonly account: number;
   readonly shard: number;
-  /** What redelivery knows the message by: R2 key, a line feed, the envelope recipient. */
+  /** What redelivery knows the message by (`flightKey`). */
   readonly flight: string;
 }
 
@@ -68,7 +70,7 @@ async function findWaiting(env: Env, affected: readonly Affected[]): Promise<Wai
   const found: Waiting[] = [];
   for (const { account, shard, locals } of affected) {
     for (const { id, key, to } of await waitingOf(shardDb(env, shard), account)) {
-      if (!locals || cameFor(to, locals)) found.push({ id, shard, flight: flightKey(key, to) });
+      if (!locals || cameFor(to, locals)) found.push({ id, account, shard, flight: flightKey(key, to) });
     }
   }
   return found;
@@ -97,18 +99,24 @@ async function release(
       }
       return null;
     },
+    () => {
+      const how = choice === "keep" ? "kept" : "removed";
+      return slice.map(({ flight, account }) => ({ flight, account, how }));
+    },
   );
 }
 
 /**
  * Runs an act on waiting messages while redelivery leaves them alone.
  * @param flights what is withdrawn; none: the object is not asked
+ * @param taken what became of each copy, for the object to remember; not asked where the act throws: then it may wait still
  */
 export async function withdrawn<T>(
   env: Env,
   domain: string,
   flights: readonly string[],
   act: () => Promise<T>,
+  taken: (result: T) => readonly Taken[],
 ): Promise<T | Problem> {
   if (flights.length === 0) return act();
   let sending: string[];
@@ -126,17 +134,20 @@ export async function withdrawn<T>(
       waiting: sending.length,
     };
   }
+  let done: readonly Taken[] = [];
   try {
-    return await act();
+    const result = await act();
+    done = taken(result);
+    return result;
   } finally {
-    await settle(env, domain, flights);
+    await settle(env, domain, flights, done);
   }
 }
 
 /** The marks expire by themselves: an object that does not answer here costs a pause, not a message. */
-async function settle(env: Env, domain: string, flights: readonly string[]): Promise<void> {
+async function settle(env: Env, domain: string, flights: readonly string[], taken: readonly Taken[]): Promise<void> {
   try {
-    await askDomain(env, domain, (object) => object.settle(flights));
+    await askDomain(env, domain, (object) => object.settle(flights, taken));
   } catch (error) {
     console.error(`the object of ${domain} still holds messages back from redelivery:`, error);
   }

@@ -9,6 +9,7 @@ import { healthApi } from "./health.ts";
 import { mailApi } from "./mail.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
+import { reindexApi } from "./reindex.ts";
 import { sessionApi } from "./session.ts";
 
 const refuse: Refuse = (c, problem) => problemResponse(c, problem);
@@ -33,8 +34,9 @@ export function createApi(): Api {
   api.use("/api/domains/:domain/*", (c, next) => (c.req.path.split("/").length > 4 ? mine(c, next) : next()));
   api.use("/api/mail/*", only(refuse, "user"));
   api.use("/metrics", only(refuse, "operator"));
+  api.use("/api/reindex", only(refuse, "operator"));
 
-  for (const resource of [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi])
+  for (const resource of [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi, reindexApi])
     api.route("/", resource);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
