@@ -86,8 +86,9 @@ export async function keysFrom(db: D1Database, first: number, prefix: string): P
   return results.map(({ key }) => key);
 }
 
-/** What the index has under the names of some messages: `name` and `at` of the row, by the place of the question. */
+/** What the index has of a message, by one of its names or by its octets. */
 export interface SameMessage {
+  /** The place of the question. */
   readonly question: number;
   readonly id: number;
   readonly key: string;
@@ -96,18 +97,23 @@ export interface SameMessage {
   readonly once: string;
 }
 
-/** @param questions of each, (account, mid) and the names that it may have there (core/once.ts) */
+/** @param questions of each, (account, mid), the names that it may have there (core/once.ts), and its object's name */
 export async function findSame(
   db: D1Database,
-  questions: readonly { readonly account: number; readonly mid: string; readonly names: readonly string[] }[],
+  questions: readonly {
+    readonly account: number;
+    readonly mid: string;
+    readonly names: readonly string[];
+    readonly object: string;
+  }[],
 ): Promise<SameMessage[]> {
-  const list = JSON.stringify(questions.map(({ account, mid, names }) => [account, mid, names]));
+  const list = JSON.stringify(questions.map(({ account, mid, names, object }) => [account, mid, names, object]));
   const { results } = await within(
     db
       .prepare(
         `SELECT e.key AS question, m.id, m.key, m.at, m.once FROM json_each(?1) e
-         CROSS JOIN json_each(e.value, '$[2]') n
-         JOIN message m ON m.account = e.value ->> 0 AND m.mid = e.value ->> 1 AND m.once = n.value`,
+         CROSS JOIN message m ON m.account = e.value ->> 0 AND m.mid = e.value ->> 1
+         WHERE m.once IN (SELECT value FROM json_each(e.value, '$[2]')) OR substr(m.key, -26) = e.value ->> 3`,
       )
       .bind(list)
       .all<SameMessage>(),

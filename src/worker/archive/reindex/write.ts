@@ -71,10 +71,11 @@ async function writeDistinct(
   written: Map<ReadCopy, Written>,
   failed: (copy: Copy, error: unknown) => void,
 ): Promise<void> {
-  const questions = copies.map(({ entry: { account, mid, once, receipt } }) => ({
+  const questions = copies.map(({ entry: { account, mid, once, key } }) => ({
     account,
     mid,
-    names: [once, guessName(once), laterName(once, receipt.id)],
+    names: [once, guessName(once)],
+    object: objectName(key),
   }));
   const rows = Map.groupBy(await findSame(db, questions), ({ question }) => question);
   const inserts: ReadCopy[] = [];
@@ -83,13 +84,10 @@ async function writeDistinct(
     const { entry } = one;
     const real = same.find(({ once }) => once === entry.once);
     if (same.some(({ key }) => objectName(key) === objectName(entry.key))) written.set(one, "present");
-    else if (real && Math.abs(real.at - entry.at) > REPEAT_WINDOW) {
-      // As at arrival: after that time it is another message.
-      inserts.push({ ...one, entry: { ...entry, once: laterName(entry.once, entry.receipt.id) } });
-    } else if (real) written.set(one, await amend(env, db, one, real));
-    else if (isGuess(one.verdict) && same.length > 0) written.set(one, "repeat");
-    else if (isGuess(one.verdict)) inserts.push({ ...one, entry: { ...entry, once: guessName(entry.once) } });
-    else inserts.push(one);
+    else if (real && Math.abs(real.at - entry.at) <= REPEAT_WINDOW) written.set(one, await amend(env, db, one, real));
+    else if (isGuess(one.verdict) && same.some(({ once }) => once === guessName(entry.once)))
+      written.set(one, "repeat");
+    else inserts.push({ ...one, entry: { ...entry, once: nameFor(one, real) } });
   }
   const byEntry = await insert(db, inserts, failed);
   for (const one of copies) {
@@ -99,7 +97,12 @@ async function writeDistinct(
 }
 
 const isGuess = ({ place, by }: Verdict): boolean => by === "guess" && place === "archive";
-const laterName = (once: string, id: string): string => `${once}#${id}`;
+
+/** After five days it is another message, as at arrival: the older one gives the name up, or had given it up long ago. */
+function nameFor({ verdict, entry: { once, at, receipt } }: ReadCopy, real: SameMessage | undefined): string {
+  if (isGuess(verdict)) return guessName(once);
+  return real && real.at > at ? `${once}#${receipt.id}` : once;
+}
 
 /** The index has the message by other octets of it. Of these, more may be known than of those. */
 async function amend(env: Env, db: D1Database, one: ReadCopy, row: SameMessage): Promise<Written> {
