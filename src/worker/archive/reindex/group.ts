@@ -28,7 +28,7 @@ export class BusyError extends Error {
 
 /** @throws where a store does not answer; what was written stays */
 export async function indexGroup(env: Env, group: readonly Expected[], account: Account): Promise<void> {
-  if (!account.write) return count(group, account.counts);
+  if (!account.write) return count(group, account);
   const read: ReadCopy[] = [];
   const left = [...group];
   const some = async () => {
@@ -55,22 +55,25 @@ function tally({ copy, verdict }: ReadCopy, written: Written | undefined, { coun
   counts.indexed++;
   if (verdict.place === "waiting") counts.waiting++;
   if (verdict.place === "refused") counts.refused++;
-  if (!copy.nobody) return;
-  counts.nobody++;
-  const detail = `${copy.to} is nobody's address now: its mail is in the domain's own account.`;
-  problem({ kind: "nobody", key: copy.key, detail });
+  if (copy.nobody) tellOfNobody(copy, counts, problem);
 }
 
 /** Of a dry run: no octets are read, so a repeat counts as a message. */
-function count(group: readonly Expected[], counts: ReindexCounts): void {
+function count(group: readonly Expected[], { counts, problem }: Account): void {
   for (const copy of group.flatMap(({ copies }) => copies)) {
     const { place } = copy.verdict(true);
     if (place === "nowhere") counts.skipped++;
     else counts.indexed++;
     if (place === "waiting") counts.waiting++;
     if (place === "refused") counts.refused++;
-    if (copy.nobody) counts.nobody++;
+    if (copy.nobody) tellOfNobody(copy, counts, problem);
   }
+}
+
+function tellOfNobody({ key, to }: Copy, counts: ReindexCounts, problem: Account["problem"]): void {
+  counts.nobody++;
+  const detail = `${to} is nobody's address now: its mail belongs to the domain's own account.`;
+  problem({ kind: "nobody", key, detail });
 }
 
 async function readCopies(env: Env, { object, copies }: Expected, account: Account): Promise<ReadCopy[]> {
