@@ -22,6 +22,8 @@ export class LateFinals {
   /** Should whoever waits end without a word, the messages are sent when the time is over. @param now unix milliseconds */
   hold(keys: readonly string[], milliseconds: number, now: number): void {
     this.#parts.flights.hold(keys, now + milliseconds, now);
+    // Its octets say that it goes to the origin.
+    this.#parts.flights.fates.note(keys, "waiting", now);
     this.#failback.expectBy(now + milliseconds);
   }
 
@@ -79,7 +81,7 @@ export class LateFinals {
     }
     if (outcome.kind === "delivered") return;
     // So that a person may have them sent again.
-    flights.forget(keys);
+    flights.forgetRefused(keys, world().now());
     const data = { ...named(keys), reply: formatReply(outcome.reply) };
     log.append({ kind: "late_refusal", actor: "delivery", data }, world().now());
   }

@@ -174,7 +174,11 @@ export class Flights {
         .where(
           or(
             decided,
-            and(inArray(flight.state, ["deferred", "withdrawn", "awaiting"]), lt(flight.dueAt, began), lt(flight.at, began)),
+            and(
+              inArray(flight.state, ["deferred", "withdrawn", "awaiting"]),
+              lt(flight.dueAt, began),
+              lt(flight.at, began),
+            ),
           ),
         )
         .run();

@@ -59,7 +59,7 @@ export function flightKey(object: string, to: string): string {
   return `${objectName(object)}\n${to}`;
 }
 
-/** @returns the R2 key and the envelope recipient */
+/** @returns the object's name, which its R2 key ends with, and the envelope recipient */
 export function readFlightKey(key: string): { readonly object: string; readonly to: string } {
   const end = key.indexOf("\n");
   return { object: key.slice(0, end), to: key.slice(end + 1) };

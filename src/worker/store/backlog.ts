@@ -57,22 +57,23 @@ export async function backlogPage(
 /**
  * The waiting placements of one message for these envelope recipients; one seek, since their arrival is known.
  * @param at unix milliseconds of arrival
+ * @param object the name that its R2 key ends with
  */
 export async function placementsWaiting(
   db: D1Database,
   domainId: number,
   at: number,
-  key: string,
+  object: string,
   recipients: readonly string[],
 ): Promise<number[]> {
   const { results } = await within(
     db
       .prepare(
         `SELECT p.id FROM placement p JOIN message m ON m.id = p.message
-         WHERE p.waiting = ?1 AND p.gone IS NULL AND m.key = ?2
+         WHERE p.waiting = ?1 AND p.gone IS NULL AND (m.key = ?2 OR m.key GLOB '*/' || ?2)
            AND m.meta ->> '$.envelope.to' IN (SELECT value FROM json_each(?3))`,
       )
-      .bind(waitingSince(domainId, at), key, JSON.stringify(recipients))
+      .bind(waitingSince(domainId, at), object, JSON.stringify(recipients))
       .all<{ id: number }>(),
     INDEX_TIMEOUT,
     "D1 read of a waiting message",

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { ReindexSettings } from "../../../src/local/reindex/options.ts";
 import { type ReindexWork, runReindex, summary } from "../../../src/local/reindex/run.ts";
 import { ReindexError, type StepAnswer } from "../../../src/local/reindex/service.ts";
-import { temporaryFolder } from "../folder.ts";
+import { folder } from "../folder.ts";
 
 const settingsIn = (state: string, more: Partial<ReindexSettings> = {}): ReindexSettings => ({
   url: null,
@@ -53,7 +53,7 @@ async function run(service: ReindexWork, settings: ReindexSettings) {
 
 describe("npm run reindex", () => {
   it("makes steps until there is no cursor, and adds up", async () => {
-    const state = temporaryFolder();
+    const state = folder();
     const { service, asked } = work([answer("a"), answer("b"), answer(null)]);
     const { result, lines } = await run(service, settingsIn(state, { since: "2026-11-01T00:00:00.000Z" }));
     expect(asked).toEqual(
@@ -66,7 +66,7 @@ describe("npm run reindex", () => {
   });
 
   it("goes on where it was cut off, with what it had counted", async () => {
-    const state = temporaryFolder();
+    const state = folder();
     await expect(run(work([answer("a"), new ReindexError("down")]).service, settingsIn(state))).rejects.toThrow("down");
     expect(readFileSync(join(state, "reindex.json"), "utf8")).toContain('"cursor":"a"');
     const { service, asked } = work([answer(null)]);
@@ -76,7 +76,7 @@ describe("npm run reindex", () => {
   });
 
   it("does not take up another service's run, and begins anew when told to", async () => {
-    const state = temporaryFolder();
+    const state = folder();
     await expect(run(work([answer("a")]).service, settingsIn(state))).rejects.toThrow("asked once more");
     const { service, asked } = work([answer(null)], "https://mail.example.org");
     await expect(run(service, settingsIn(state))).rejects.toThrow(
@@ -88,7 +88,7 @@ describe("npm run reindex", () => {
   });
 
   it("keeps nothing of a dry run", async () => {
-    const state = temporaryFolder();
+    const state = folder();
     await expect(run(work([answer("a")]).service, settingsIn(state, { dryRun: true }))).rejects.toThrow();
     expect(existsSync(join(state, "reindex.json"))).toBe(false);
   });
@@ -98,7 +98,7 @@ describe("npm run reindex", () => {
     const unreadable = { kind: "unreadable", key: "archive/2", detail: "It could not be read." };
     const counts = { seen: 2, nobody: 1 };
     const { service } = work([answer(null, { problems: [nobody, unreadable], problemCount: 2, counts })]);
-    const { result, lines } = await run(service, settingsIn(temporaryFolder()));
+    const { result, lines } = await run(service, settingsIn(folder()));
     expect(lines).toContain("unreadable: archive/2: It could not be read.");
     expect(lines).toContain("nobody: archive/1: eve@example.org is nobody's address now.");
     expect(result.problems).toBe(1);
