@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { LATE_FINAL_MARGIN } from "../../../src/core/limits.ts";
 import { DomainObject } from "../../../src/worker/domain/object.ts";
 import type { Env } from "../../../src/worker/env.ts";
+import { flightKey } from "../../../src/worker/failback/ports.ts";
 import type { Patience } from "../../../src/worker/receive/patience.ts";
 import { asOperator } from "../access/client.ts";
 import { createOrganisation, kept, letter, must, type Organisation, octetsIn, transact } from "./organisation.ts";
@@ -192,7 +193,7 @@ describe("a message whose final dot the origin has not answered when the sender 
     await must("PUT", `/api/domains/${DOMAIN}/mailboxes/${ANN}`, { password: "correct horse battery staple" });
     const { afterwards } = await late([ANN], "Not now");
     const { key } = (await rowsOf("Not now"))[0] ?? { key: "" };
-    expect(await object().withdraw([`${key}\n${ANN}`])).toEqual([`${key}\n${ANN}`]);
+    expect(await object().withdraw([flightKey(key, ANN)])).toEqual([flightKey(key, ANN)]);
     const answer = await asOperator("DELETE", `/api/domains/${DOMAIN}/mailboxes/${ANN}?waiting=discard`);
     expect(answer).toMatchObject({ status: 409, body: { code: "being_delivered" } });
     await organisation.origin.set({});
