@@ -22,6 +22,8 @@ export interface RedeliveryResult {
   readonly kind: "delivered" | "refused" | "unavailable" | "portal";
   /** In words, for the person who asked. */
   readonly detail: string;
+  /** A bare CR or LF of it became CRLF on the way to the origin. */
+  readonly lineEndsChanged?: boolean;
 }
 
 const failed = (detail: string): RedeliveryResult => ({ kind: "unavailable", detail });
@@ -86,38 +88,46 @@ async function copyToAccount(
 }
 
 async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
-  const outcome = await send(env, plan, row, recipient);
+  const { outcome, lineEndsChanged: changed } = await send(env, plan, row, recipient);
+  const lineEnds = changed ? { lineEndsChanged: true } : {};
   switch (outcome.kind) {
     case "delivered":
-      return { kind: "delivered", detail: `Your own server took it: ${formatReply(outcome.reply)}` };
+      return { kind: "delivered", detail: `Your own server took it: ${formatReply(outcome.reply)}`, ...lineEnds };
     case "refused":
-      return { kind: "refused", detail: `Your own server refused it: ${formatReply(outcome.reply)}` };
+      return { kind: "refused", detail: `Your own server refused it: ${formatReply(outcome.reply)}`, ...lineEnds };
     case "unavailable":
       console.warn("a redelivery did not reach the origin", describeOutcome(outcome));
       return failed("Your own server could not be reached, nothing was delivered; try again later.");
   }
 }
 
-async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<Outcome> {
+interface Sent {
+  readonly outcome: Outcome;
+  readonly lineEndsChanged: boolean;
+}
+
+async function send(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<Sent> {
   const { route } = plan.domain;
+  const unchanged = (outcome: Outcome): Sent => ({ outcome, lineEndsChanged: false });
   const path = { kind: "unavailable", where: "path", phase: "connect", reason: "unsupported" } as const;
-  if (!route) return { ...path, detail: "the domain has no route to its own server" };
+  if (!route) return unchanged({ ...path, detail: "the domain has no route to its own server" });
   const { receipt, envelope } = row.meta;
   const trace = traceHeaders({ ...receipt, to: [recipient] });
   const unseal = (encrypted: string, keyId: string) => openSecret(env, encrypted, keyId);
   const opened = await openRoute(route, unseal, { helo: env.HOSTNAME, relay: env });
-  if (!isOpen(opened)) return opened;
+  if (!isOpen(opened)) return unchanged(opened);
   const { session } = opened;
   try {
     const { from, body, smtputf8 } = envelope;
     const writer = await session.begin({ from, size: trace.length + row.size, body, smtputf8 }, recipient);
-    if (!isWriter(writer)) return writer;
+    if (!isWriter(writer)) return unchanged(writer);
     let failure = await writer.write(trace);
     for await (const chunk of octetsOf(env.MAIL, row.key)) {
-      if (failure) return failure;
+      if (failure) return unchanged(failure);
       failure = await writer.write(chunk);
     }
-    return failure ?? (await writer.finish(FINAL_TIMEOUT_REDELIVERY));
+    const outcome = failure ?? (await writer.finish(FINAL_TIMEOUT_REDELIVERY));
+    return { outcome, lineEndsChanged: writer.lineEndsChanged };
   } finally {
     session.close();
   }

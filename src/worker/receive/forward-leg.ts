@@ -48,6 +48,10 @@ export class ForwardLeg implements Leg {
     return !this.#done;
   }
 
+  get lineEndsChanged(): boolean {
+    return this.#parts.smtp?.lineEndsChanged ?? false;
+  }
+
   /** `forward()` takes the whole message or nothing: until then nobody is asked. `email()` brings one recipient. */
   async recipient(to: string): Promise<Outcome> {
     if (this.#to !== null) return notForwarded("a forwarded message has one recipient");

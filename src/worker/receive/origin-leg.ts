@@ -29,6 +29,7 @@ export class OriginLeg {
   #ended: Outcome | null = null;
   #writer: MessageWriter | null = null;
   #abandoned = false;
+  #lineEndsChanged = false;
 
   /** @param finalTimeout milliseconds from the final dot to its reply, the sender's time among them */
   constructor(
@@ -46,6 +47,10 @@ export class OriginLeg {
   /** Whether a message can still go to the recipients that were accepted. */
   get usable(): boolean {
     return this.#session?.usable === true && this.#ended === null;
+  }
+
+  get lineEndsChanged(): boolean {
+    return this.#lineEndsChanged;
   }
 
   /** MAIL before the first, then RCPT. `delivered` is a 250. */
@@ -123,6 +128,7 @@ export class OriginLeg {
     this.#writer = null;
     this.#session = null;
     const outcome = writer.finish(this.#finalTimeout).finally(() => session.close());
+    this.#lineEndsChanged = writer.lineEndsChanged;
     return this.#budget.spend<Outcome | Late>(
       () => outcome,
       () => ({ kind: "late", outcome, leave: () => session.close() }),

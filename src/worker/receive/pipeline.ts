@@ -47,6 +47,8 @@ export interface Destination {
   /** The reply to the final dot, or what ended it before; null where the origin is not asked. */
   finish(): Promise<Outcome | Late | null>;
   close(): void;
+  /** Over SMTP a bare CR or LF became CRLF, as far as the octets have gone. */
+  readonly lineEndsChanged: boolean;
 }
 
 /** A destination that is asked about its recipients first, while the sender waits. */
@@ -80,8 +82,16 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
     throw error;
   }
   const [outcome, unstored] = await Promise.all([origin.finish(), store.finish()]);
+  if (origin.lineEndsChanged && outcome && outcome.kind !== "unavailable") tellOfLineEnds(planned);
   if (outcome?.kind === "late") return concludeLate(planned, content, outcome, unstored);
   return conclude(planned, content, outcome, unstored);
+}
+
+/** The one thing that is changed on the way to the origin, where it had to be (design, rule 3). */
+function tellOfLineEnds({ reports, accepted, receipt, key }: Planned): void {
+  const data = { message: receipt.id, key };
+  const [first] = accepted;
+  if (first) reports.event(first.plan, { kind: "line_ends_changed", actor: "delivery", data });
 }
 
 async function hasBeenAccepted({ env, accepted, mail, row, receipt }: Planned, content: Content): Promise<boolean> {

@@ -56,7 +56,13 @@ export class Recipients {
   originFor(row: Row | null): Destination {
     if (row?.goesTo === "origin" && this.origin) return this.origin;
     const known = this.unavailable;
-    return { data: async () => {}, write: async () => {}, finish: async () => known, close: () => {} };
+    return {
+      data: async () => {},
+      write: async () => {},
+      finish: async () => known,
+      lineEndsChanged: false,
+      close: () => {},
+    };
   }
 
   async #decide(to: string, plan: Plan): Promise<Reply> {

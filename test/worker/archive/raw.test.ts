@@ -65,7 +65,7 @@ describe("octets", () => {
     expect(await octetsOf(key)).toEqual(OCTETS.slice(0, 1000));
   });
 
-  it("of a large message lie there as they came", async () => {
+  it("of a large message lie there as they came", { timeout: 60_000 }, async () => {
     const { key } = newKey(NOW);
     await stream(key, OCTETS.length, OCTETS);
     expect(await octetsOf(key)).toEqual(OCTETS);

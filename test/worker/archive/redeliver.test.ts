@@ -96,7 +96,7 @@ describe("in normal mode, a message of the archive delivered again", () => {
     });
   });
 
-  it("of several MiB arrives whole", async () => {
+  it("of several MiB arrives whole", { timeout: 60_000 }, async () => {
     const octets = new TextEncoder().encode(`Subject: Large\r\n\r\n${".0123456789\r\n".repeat(250_000)}`);
     const { key } = await storeOctets(of("ann"), octets);
     expect(await again(key)).toMatchObject({ kind: "delivered" });

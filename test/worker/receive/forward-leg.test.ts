@@ -24,6 +24,7 @@ class Smtp implements Leg {
     this.said.push(".");
     return { kind: "delivered", reply: { code: 250, text: "queued" } };
   }
+  readonly lineEndsChanged = false;
   close(): void {
     this.said.push("QUIT");
   }

@@ -51,7 +51,7 @@ describe("the archive has the received octets, and the origin the same below our
     expect(taken).toBe("Message-ID: <o6@x>\r\nSubject: bare\r\n\r\none\r\ntwo\r\n");
   });
 
-  it("with eight megabytes that stream", async () => {
+  it("with eight megabytes that stream", { timeout: 60_000 }, async () => {
     const octets = letter({ Subject: "Eight megabytes" }, "0123456789abcdef0123456789abcdef\r\n".repeat(250_000));
     expect((await send([ANN], octets)).final?.code).toBe(250);
     const raw = (await lastTaken())?.raw ?? new Uint8Array();
@@ -62,7 +62,9 @@ describe("the archive has the received octets, and the origin the same below our
     expect(await sha256((await octetsIn(row?.key ?? "")) ?? new Uint8Array())).toBe(await sha256(octets));
   });
 
-  it("with eight megabytes that stream while the origin dies in the middle: all of it is in the portal", async () => {
+  it("with eight megabytes that stream while the origin dies in the middle: all of it is in the portal", {
+    timeout: 60_000,
+  }, async () => {
     await organisation.origin.set({ cutAfter: { octets: 100_000 } });
     const octets = letter({ Subject: "Cut in the middle" }, "0123456789abcdef0123456789abcdef\r\n".repeat(250_000));
     expect((await send([ANN], octets)).final?.code).toBe(250);

@@ -20,7 +20,7 @@ export interface Organisation {
  */
 export async function createOrganisation(
   domain: string,
-  route: { transport?: "forward"; via?: "smtp" | "gateway"; forwardDomain?: string } = {},
+  route: { transport?: "gateway" | "forward"; via?: "smtp" | "gateway"; forwardDomain?: string } = {},
 ): Promise<Organisation> {
   const origin = await createOrigin();
   await must("PUT", `/api/domains/${domain}`, {

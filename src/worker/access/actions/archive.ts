@@ -120,11 +120,20 @@ export async function redeliverMessage(
     }
     address = box.address;
   }
-  const { kind, detail } = await redeliver(env, ctx, { shard: message.shard, id: message.id }, address);
+  const { kind, detail, lineEndsChanged } = await redeliver(
+    env,
+    ctx,
+    { shard: message.shard, id: message.id },
+    address,
+  );
   const row = await findDomainById(db, message.domain, { kind: "all" });
   if (row) {
     const data = { message: idOf(message), outcome: kind, ...(address !== undefined && { to: address }) };
     await logEvent(env, row.name, { kind: "archive_redelivered", actor: principal.name, data });
+    if (lineEndsChanged) {
+      const data = { message: idOf(message), key: message.key };
+      await logEvent(env, row.name, { kind: "line_ends_changed", actor: "delivery", data });
+    }
   }
   return ok({ outcome: kind, detail });
 }

@@ -9,6 +9,8 @@ const SENTENCES: Readonly<Record<string, (facts: Facts) => string>> = {
     `Waiting mail was given back: ${text(delivered)} delivered, ${text(refused)} refused, ${text(deferred)} deferred`,
   forward_failed: ({ to, error }) => `Mail could not be forwarded to ${text(to)}: ${text(error)}`,
   archive_copy_missing: () => "A message was delivered, but its archive copy could not be kept",
+  line_ends_changed: () =>
+    "A message had line ends that SMTP does not carry: on the way to the mail server they became CRLF, the archive has it as it came",
   late_refusal: ({ to, reply }) =>
     `After its sender had been answered, the mail server refused a message for ${text(to)}: ${text(reply)}`,
   late_reply_missing: ({ to }) =>
