@@ -144,8 +144,12 @@ export const FLIGHT_LEASE = (MAX_MESSAGE_BYTES / BODY_RATE) * 1000 + FINAL_TIMEO
 /** Rows of the backlog read from a shard at once, and placements settled at once. */
 export const BACKLOG_PAGE = 100;
 
-/** Whole hours that the sweep for archive copies without a row looks back: cron may miss one, and an index be down for two. */
+/** Whole hours that the first sweep for archive copies without a row looks back; each later one goes on where the last ended. */
 export const MEND_HOURS = 3;
+/** Hours that one sweep makes up for, where cron stood still: each costs a list of R2 and a read of D1. */
+export const MEND_HOURS_A_RUN = 48;
+/** An hour in which something cannot be mended is looked at again for this long; then it must not hold the others up. */
+export const MEND_GIVE_UP = 24 * 3600_000;
 /** Days in the archive: D1 purges at 90, R2's rule is one day later. */
 export const ARCHIVE_DAYS = 90;
 /** What the portal still references is copied to `mail/` at this age. */

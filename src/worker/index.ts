@@ -19,11 +19,11 @@ export default {
     return (forGateways ? gatewayRoutes : app).fetch(request, env, ctx);
   },
   email: receiveEmail,
-  async scheduled(controller, env, ctx) {
+  async scheduled(controller, env) {
     if (controller.cron !== HOURLY) return wakeAll(env);
     const now = controller.scheduledTime;
     // One must not keep the others from running.
-    const results = await Promise.allSettled([hourly(env, now), wakeWatched(env), mendArchive(env, ctx, now)]);
+    const results = await Promise.allSettled([hourly(env, now), wakeWatched(env), mendArchive(env, now)]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
   },
 } satisfies ExportedHandler<Env>;

@@ -1,26 +1,26 @@
 /**
  * Archive copies whose octets were kept and whose row was not: the origin had the message, the index failed (design, rule 2).
- * An hourly sweep finds objects without a row. Most of those are nothing to mend: refused mail, spare octets of a repeat, mail
- * whose sender heard 451. So only what the domain's log says was accepted is indexed.
+ * An hourly sweep looks for objects without a row. What was to go to the portal and has none was never accepted (rule 1), and
+ * of the others the domain's object knows which were refused, or whose sender heard 451; the origin took the rest.
  */
-import { parseAddress } from "../../core/address.ts";
-import { MEND_HOURS, PLAN_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
-import { planFor } from "../decide/plan.ts";
-import type { DomainRpc, LoggedEvent } from "../domain/contract.ts";
+import { MEND_GIVE_UP, MEND_HOURS, MEND_HOURS_A_RUN, PLAN_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
+import type { DomainRpc } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import { firstSince } from "../store/expiry.ts";
-import { keysFrom } from "../store/messages.ts";
-import { shardDb, shards } from "../store/shard.ts";
-import { extract } from "./extract.ts";
-import { type IndexEntry, indexMessage } from "./index.ts";
-import { getRaw, hourPrefix, metadataOf, type RawMetadata } from "./raw.ts";
+import { keysBetween } from "../store/messages.ts";
+import { shards } from "../store/shard.ts";
+import { readTask, writeTask } from "../store/tasks.ts";
+import { hourPrefix } from "./raw.ts";
+import { type Copy, noCounts } from "./reindex/contract.ts";
+import { type Expected, expectedOf } from "./reindex/copies.ts";
+import { indexGroup } from "./reindex/group.ts";
 
 const HOUR = 3600_000;
-/** Of one run, and the events looked through for each domain's: an index that was down for hours is made anew by other means. */
+/** Of one run: an index that was lost is made anew by other means (`npm run reindex`). */
 const MAX_MENDED = 200;
-const MAX_EVENTS = 2_000;
-const EVENT_PAGE = 200;
+/** Objects listed at once: their envelopes and what is known of them are held together. */
+const PAGE = 200;
 
 export interface Mended {
   /** Objects that have a row now. */
@@ -29,112 +29,93 @@ export interface Mended {
   readonly failed: number;
 }
 
-/**
- * Looks at the last MEND_HOURS whole hours; that of `now` may have mail under way.
- * @param now unix milliseconds
- */
-export async function mendArchive(env: Env, ctx: Pick<ExecutionContext, "waitUntil">, now: number): Promise<Mended> {
-  const missing = new MissingCopies(env, now - (MEND_HOURS + 1) * HOUR);
-  let mended = 0;
-  let failed = 0;
-  for (let back = MEND_HOURS; back >= 1; back--) {
-    for (const object of await withoutRow(env, now - back * HOUR)) {
-      if (mended + failed >= MAX_MENDED) return { mended, failed };
-      try {
-        const metadata = metadataOf(object);
-        if (!(await missing.has(metadata.domain, object.key))) continue;
-        await mend(env, ctx, object, metadata);
-        mended++;
-      } catch (error) {
-        console.error("an archive copy could not be mended", object.key, String(error));
-        failed++;
-      }
-    }
-  }
-  return { mended, failed };
+type Work = { -readonly [name in keyof Mended]: number };
+
+/** What the task remembers: the beginning of the last hour that needs no further look, unix milliseconds. */
+interface Swept {
+  readonly hour: number;
 }
 
-/** The objects of one hour that no shard has a row of. @param at any time of that hour */
-async function withoutRow(env: Env, at: number): Promise<R2Object[]> {
-  const prefix = hourPrefix(at);
-  const indexed = new Set<string>();
-  for (const { db } of shards(env)) {
-    // Rows of the hour lie behind the first of it, whenever they were written.
-    const first = await firstSince(db, Math.floor(at / HOUR) * HOUR);
-    for (const key of await keysFrom(db, first, prefix)) indexed.add(key);
+/**
+ * Looks at the whole hours since the last sweep, oldest first; that of `now` may have mail under way. An hour with a failure
+ * is looked at again, until it is MEND_GIVE_UP old.
+ * @param now unix milliseconds
+ * @throws where a store does not answer; what was reached is remembered
+ */
+export async function mendArchive(env: Env, now: number): Promise<Mended> {
+  const work = { mended: 0, failed: 0 };
+  const thisHour = Math.floor(now / HOUR) * HOUR;
+  const swept = await readTask<Swept>(env.DIRECTORY, "sweep");
+  const from = swept ? swept.hour + HOUR : thisHour - MEND_HOURS * HOUR;
+  let open = false;
+  for (let hour = from; hour < thisHour && hour < from + MEND_HOURS_A_RUN * HOUR; hour += HOUR) {
+    const failedBefore = work.failed;
+    if (!(await mendHour(env, hour, work))) break;
+    open ||= work.failed > failedBefore && now - hour < MEND_GIVE_UP;
+    if (!open) await writeTask<Swept>(env.DIRECTORY, "sweep", { hour });
   }
-  const found: R2Object[] = [];
+  return work;
+}
+
+/** @returns false where there was too much for one run: the next one goes on with this hour */
+async function mendHour(env: Env, hour: number, work: Work): Promise<boolean> {
+  const indexed = await keysOfHour(env, hour);
   let cursor: string | undefined;
   do {
-    const options: R2ListOptions = { prefix, include: ["customMetadata"], ...(cursor === undefined ? {} : { cursor }) };
-    const page = await within(env.MAIL.list(options), STORE_TIMEOUT, "R2 list");
-    found.push(...page.objects.filter(({ key }) => !indexed.has(key)));
+    const options: R2ListOptions = { prefix: hourPrefix(hour), include: ["customMetadata"], limit: PAGE };
+    const page = await within(env.MAIL.list(cursor ? { ...options, cursor } : options), STORE_TIMEOUT, "R2 list");
+    const without = page.objects.filter(({ key }) => !indexed.has(key));
+    if (!(await mendObjects(env, without, work))) return false;
     cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor !== undefined && found.length < MAX_MENDED);
-  return found;
+  } while (cursor !== undefined);
+  return true;
 }
 
-/** What the domains' logs say is missing; each is read once. */
-class MissingCopies {
-  readonly #env: Env;
-  readonly #since: number;
-  readonly #keys = new Map<string, Set<unknown>>();
-
-  constructor(env: Env, since: number) {
-    this.#env = env;
-    this.#since = since;
+/** Those that some shard has a row of. @param hour its beginning, unix milliseconds */
+async function keysOfHour(env: Env, hour: number): Promise<Set<string>> {
+  const keys = new Set<string>();
+  for (const { db } of shards(env)) {
+    const range = { from: await firstSince(db, hour), to: await firstSince(db, hour + 2 * HOUR) };
+    for (const key of await keysBetween(db, range, hourPrefix(hour))) keys.add(key);
   }
-
-  async has(domain: string, key: string): Promise<boolean> {
-    const known = this.#keys.get(domain);
-    if (known) return known.has(key);
-    const keys = new Set<unknown>();
-    const object = this.#env.DOMAIN.getByName(domain) as unknown as DomainRpc;
-    let before: number | null = null;
-    for (let read = 0; read < MAX_EVENTS; read += EVENT_PAGE) {
-      const page: LoggedEvent[] = await within(
-        object.events(before, EVENT_PAGE),
-        PLAN_TIMEOUT,
-        "log of the domain's object",
-      );
-      for (const { kind, data } of page) if (kind === "archive_copy_missing") keys.add(data.key);
-      const last = page.at(-1);
-      if (!last || last.at < this.#since) break;
-      before = last.seq;
-    }
-    this.#keys.set(domain, keys);
-    return keys.has(key);
-  }
+  return keys;
 }
 
-/** Rows for the covered recipients as they are now; never in an inbox: the origin has the message. */
-async function mend(
-  env: Env,
-  ctx: Pick<ExecutionContext, "waitUntil">,
-  { key, size }: R2Object,
-  metadata: RawMetadata,
-): Promise<void> {
-  const { receipt, direction, from, recipients, body, smtputf8 } = metadata;
-  const raw = await getRaw(env.MAIL, key);
-  if (!raw) throw new Error("its octets are not in the store");
-  const extracted = await within(extract(raw.body, size), STORE_TIMEOUT, "reading a message");
-  const byShard = new Map<number, IndexEntry[]>();
-  for (const to of recipients) {
-    const address = parseAddress(to);
-    const plan = address.ok ? await planFor(env, ctx, address.value.address) : "bad address";
-    if (typeof plan === "string") throw new Error(`there is no plan for a recipient: ${plan}`);
-    if (plan.recipient.status !== "covered") continue;
-    for (const { account, shard } of plan.recipient.holders) {
-      // A name of its own for each recipient: to mend twice makes no second row.
-      const once = `mended ${receipt.id} ${to}`;
-      const mid = extracted.messageId ?? receipt.id;
-      const facts = { account, domain: plan.domain.id, direction, key, size, at: receipt.at, mid, once };
-      const entry = { ...facts, extracted, receipt, envelope: { from, to, body, smtputf8 } };
-      byShard.set(shard, [...(byShard.get(shard) ?? []), entry]);
-    }
+async function mendObjects(env: Env, objects: readonly R2Object[], work: Work): Promise<boolean> {
+  const expected = await expectedOf(env, objects, ({ key, detail }) => {
+    console.error("an object without a row cannot be placed", key, detail);
+    work.failed++;
+  });
+  for (const one of expected) {
+    const copies = one.copies.filter(isArchived);
+    if (copies.length === 0) continue;
+    if (work.mended + work.failed >= MAX_MENDED) return false;
+    await mend(env, { object: one.object, copies }, work);
   }
-  for (const [shard, entries] of byShard) await indexMessage(shardDb(env, shard), entries, { portal: false });
-  const event = { kind: "archive_copy_mended", actor: "system", data: { id: receipt.id, key, to: recipients } };
-  const object = env.DOMAIN.getByName(metadata.domain) as unknown as DomainRpc;
-  await within(object.report([{ kind: "event", event }]), PLAN_TIMEOUT, "report to the domain's object");
+  return true;
+}
+
+/** The origin has it, or took it as far as anybody knows. Mail of a mailbox that was removed has its row under another number. */
+function isArchived({ verdict, nobody, metadata }: Copy): boolean {
+  const { place, by } = verdict(true);
+  return place === "archive" && !nobody && (by === "known" || metadata.goesTo === "origin");
+}
+
+async function mend(env: Env, { object, copies }: Expected, work: Work): Promise<void> {
+  const counts = noCounts();
+  let failed = false;
+  const problem = () => {
+    failed = true;
+  };
+  await indexGroup(env, [{ object, copies }], { counts, write: true, problem });
+  if (failed) work.failed++;
+  if (counts.indexed === 0) return;
+  work.mended++;
+  const [first] = copies;
+  if (!first) return;
+  const { receipt, metadata } = first;
+  const data = { id: receipt.id, key: object.key, to: metadata.recipients, known: first.verdict(true).by === "known" };
+  const event = { kind: "archive_copy_mended", actor: "system", data };
+  const rpc = env.DOMAIN.getByName(metadata.domain) as unknown as DomainRpc;
+  await within(rpc.report([{ kind: "event", event }]), PLAN_TIMEOUT, "report to the domain's object");
 }

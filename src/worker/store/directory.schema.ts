@@ -113,3 +113,10 @@ export const session = sqliteTable(
   },
   (t) => [index("session_expires").on(t.expiresAt)],
 );
+
+/** How far work in the background is (store/tasks.ts). */
+export const task = sqliteTable("task", {
+  name: text("name").primaryKey(),
+  /** JSON. */
+  state: text("state").notNull(),
+});

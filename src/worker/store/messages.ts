@@ -73,12 +73,16 @@ export async function findRepeat(
   return row !== null;
 }
 
-/** The R2 keys with that prefix among the messages from that number on (expiry.ts tells the number). */
-export async function keysFrom(db: D1Database, first: number, prefix: string): Promise<string[]> {
+/** The R2 keys with that prefix among the messages between two numbers (expiry.ts tells them). */
+export async function keysBetween(
+  db: D1Database,
+  range: { readonly from: number; readonly to: number },
+  prefix: string,
+): Promise<string[]> {
   const { results } = await within(
     db
-      .prepare("SELECT DISTINCT key FROM message WHERE id >= ?1 AND key >= ?2 AND key < ?2 || '~'")
-      .bind(first, prefix)
+      .prepare("SELECT DISTINCT key FROM message WHERE id >= ?1 AND id < ?2 AND key >= ?3 AND key < ?3 || '~'")
+      .bind(range.from, range.to, prefix)
       .all<{ key: string }>(),
     INDEX_TIMEOUT,
     "D1 read of keys",
