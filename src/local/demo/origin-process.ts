@@ -1,6 +1,7 @@
 /**
  * The organisation's own server of the demonstration: an SMTP server in a process of its own, to be killed and started.
- * Arguments: folder, port. Messages from the parent: `{answer: "451" | "250"}`. A message is on disk before it is answered.
+ * Arguments: folder, port. Messages from the parent: `{answer: "451" | "250"}`. A message is on disk before it is answered;
+ * between the two lies up to DEMO_ORIGIN_SLOW milliseconds, as a content filter takes them.
  */
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ if (folder === undefined || port === undefined) throw new Error("usage: origin-p
 mkdirSync(folder, { recursive: true });
 
 let busy = process.env.DEMO_ORIGIN_BUSY === "1";
+const slow = Number(process.env.DEMO_ORIGIN_SLOW ?? "0");
 let received = 0;
 
 const server = new SMTPServer({
@@ -36,8 +38,12 @@ const server = new SMTPServer({
       writeFileSync(join(folder, `${name}.tmp`), Buffer.concat(parts));
       writeFileSync(join(folder, `${name}.json`), JSON.stringify(envelope));
       renameSync(join(folder, `${name}.tmp`), join(folder, `${name}.eml`));
-      done(null, `2.0.0 Ok: queued as ${name}`);
-      setImmediate(() => appendFileSync(join(folder, "answered"), `${name}\n`));
+      const answer = () => {
+        done(null, `2.0.0 Ok: queued as ${name}`);
+        setImmediate(() => appendFileSync(join(folder, "answered"), `${name}\n`));
+      };
+      if (slow === 0) answer();
+      else setTimeout(answer, Math.random() * slow);
     });
   },
 });

@@ -18,10 +18,15 @@ export class Origin {
   readonly #folder: string;
   #process: ChildProcess | null = null;
   #port = 0;
+  readonly #slow: number;
 
-  /** @param folder where it keeps what it took, over all its lives */
-  constructor(folder: string) {
+  /**
+   * @param folder where it keeps what it took, over all its lives
+   * @param slow it answers the final dot up to so many milliseconds after the message is on disk
+   */
+  constructor(folder: string, slow = 0) {
     this.#folder = folder;
+    this.#slow = slow;
   }
 
   get port(): number {
@@ -32,7 +37,7 @@ export class Origin {
   async start(answer: "250" | "451" = "250"): Promise<void> {
     const program = fileURLToPath(new URL("./origin-process.ts", import.meta.url));
     const child = fork(program, [this.#folder, String(this.#port)], {
-      env: { ...process.env, DEMO_ORIGIN_BUSY: answer === "451" ? "1" : "0" },
+      env: { ...process.env, DEMO_ORIGIN_BUSY: answer === "451" ? "1" : "0", DEMO_ORIGIN_SLOW: String(this.#slow) },
     });
     this.#process = child;
     this.#port = await new Promise<number>((resolve, reject) => {

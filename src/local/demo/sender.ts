@@ -34,8 +34,13 @@ export class Sender {
   /** Sends all, over so many connections at once. */
   async send(jobs: readonly Job[], connections: number, onSent: () => void = () => {}): Promise<void> {
     const queue = [...jobs];
+    await this.stream(async () => queue.shift() ?? null, connections, onSent);
+  }
+
+  /** Sends what `next` gives, over so many connections at once, until it gives null. */
+  async stream(next: () => Promise<Job | null>, connections: number, onSent: () => void = () => {}): Promise<void> {
     const work = async () => {
-      for (let job = queue.shift(); job; job = queue.shift()) {
+      for (let job = await next(); job; job = await next()) {
         await this.#untilAnswered(job);
         onSent();
       }

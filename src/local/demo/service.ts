@@ -28,8 +28,13 @@ export class Service {
   /**
    * @param state an empty folder, or one of a service that ran before
    * @param own in a process group of its own: Ctrl-C in the terminal is then the caller's alone, who stops the service
+   * @param said takes its log; without, its errors go where the caller's go
    */
-  static async start(state: string, token: string, { own = false } = {}): Promise<Service> {
+  static async start(
+    state: string,
+    token: string,
+    { own = false, said }: { own?: boolean; said?: (line: string) => void } = {},
+  ): Promise<Service> {
     const child = spawn(process.execPath, [fileURLToPath(new URL("../start.ts", import.meta.url))], {
       env: {
         ...process.env,
@@ -38,9 +43,10 @@ export class Service {
         HOLDFAST_MX_PORT: "0",
         HOLDFAST_OPERATOR_TOKEN: token,
       },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", said ? "pipe" : "inherit"],
       detached: own,
     });
+    if (said && child.stderr) createInterface({ input: child.stderr }).on("line", said);
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(
         () => reject(new Error(`the service was not ready in ${START_LIMIT / 1000} s`)),
@@ -49,7 +55,7 @@ export class Service {
       child.once("exit", (code) => reject(new Error(`the service ended with code ${code} before it was ready`)));
       if (!child.stdout) return reject(new Error("the service has no output"));
       createInterface({ input: child.stdout }).on("line", (line) => {
-        if (line !== READY) return;
+        if (line !== READY) return said?.(line);
         clearTimeout(late);
         resolve();
       });

@@ -1,5 +1,5 @@
 /** What a deployment remembers on this machine: `.deploy/NAME/`, not in git. Losing settings.json costs questions, no mail. */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeWhole } from "../file.ts";
@@ -64,6 +64,10 @@ export class Memory {
     const path = join(this.folder, name);
     writeWhole(path, typeof content === "string" ? content : `${JSON.stringify(content, null, 2)}\n`, 0o600);
     return path;
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.folder, name));
   }
 
   forget(name: string): void {

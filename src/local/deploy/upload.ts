@@ -40,6 +40,9 @@ export async function presentSecrets(wrangler: Wrangler, worker: string, config:
   return new Set(json(answer, (value) => Names.parse(value), "secret list").map(({ name }) => name));
 }
 
+/** There from before an upload until all of it was done. */
+const BEGUN = "upload-begun.json";
+
 const Deployment = z.object({ versions: z.array(z.object({ version_id: z.string(), percentage: z.number() })) });
 const Version = z.object({ annotations: z.record(z.string(), z.unknown()).optional() });
 const Deployed = z.object({ type: z.string(), targets: z.array(z.string()).nullish() });
@@ -55,13 +58,16 @@ export async function upload(
 ): Promise<string | null> {
   const tag = await fingerprint(wrangler, memory, config);
   const { pending, values } = secrets;
-  if (pending.length === 0 && (await runs(wrangler, worker, config)) === tag) {
+  // One that was broken off may run already, without its cron triggers or its domain: wrangler sets those last.
+  const whole = pending.length === 0 && !memory.has(BEGUN);
+  if (whole && (await runs(wrangler, worker, config)) === tag) {
     say(`Worker ${worker}: this version runs (${tag})`);
     return null;
   }
   const report = join(memory.folder, "wrangler-output.jsonl");
   rmSync(report, { force: true });
   const command = ["deploy", "--config", config, "--tag", tag];
+  memory.write(BEGUN, { tag });
   try {
     if (pending.length > 0) {
       const chosen = Object.fromEntries(pending.map((name) => [name, values[name] ?? ""]));
@@ -70,7 +76,7 @@ export async function upload(
     const answer = await wrangler.run(command, { WRANGLER_OUTPUT_FILE_PATH: report });
     if (!answer.ok)
       throw new StepFailed(
-        `The Worker ${worker} could not be uploaded; the version that ran before still runs.`,
+        `The upload of the Worker ${worker} did not end well (the new version runs only if wrangler says "Uploaded").`,
         without(answer.words, Object.values(values)),
         "Mend what wrangler names, then run npm run deploy again: it goes on here.",
       );
@@ -78,6 +84,7 @@ export async function upload(
     memory.forget("upload-secrets.json");
   }
   memory.keep({ values, pending: [] });
+  memory.forget(BEGUN);
   say(`Worker ${worker}: uploaded (${tag})`);
   for (const name of pending) say(`secret ${name}: set`);
   return addressIn(report);

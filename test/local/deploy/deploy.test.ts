@@ -112,6 +112,25 @@ describe("npm run deploy", () => {
     });
   });
 
+  it("uploads again after an upload whose triggers failed, although its version runs already", async () => {
+    const account = emptyAccount();
+    const { surroundings } = machine(account);
+    await deploy(options(), surroundings);
+    const halfway: Wrangler = {
+      async run(command, environment) {
+        const answer = await surroundings.wrangler.run(command, environment);
+        const upload = command[0] === "deploy" && command[1] !== "--dry-run";
+        return upload ? { ok: false, stdout: "", words: "Uploaded holdfast\nfetch failed" } : answer;
+      },
+    };
+    const change = options("--gateways", "https://gw1.example.net");
+    await expect(deploy(change, { ...surroundings, wrangler: halfway })).rejects.toThrow("did not end well");
+    await deploy(options(), surroundings);
+    expect(account.workers.holdfast?.uploads).toBe(3);
+    await deploy(options(), surroundings);
+    expect(account.workers.holdfast?.uploads).toBe(3);
+  });
+
   it("never overwrites a secret that the Worker has, also on a machine that does not know it", async () => {
     const account = emptyAccount();
     await deploy(options(), machine(account).surroundings);

@@ -1,0 +1,295 @@
+/**
+ * workerd, the gateway and both are killed (SIGKILL) at random moments of receiving and of failback, while mail streams in over
+ * several connections from a sender that behaves as RFC 5321 §4.5.4.1 asks. In the end every message that was accepted is at the
+ * origin, octet for octet, and each doubled one is explained by a kill.
+ */
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { MAX_FAILBACK_CONNECTIONS } from "../../core/limits.ts";
+import { Origin } from "../demo/origin.ts";
+import { Sender } from "../demo/sender.ts";
+import { Service } from "../demo/service.ts";
+import { running } from "../orphan.ts";
+import { type Account, accountFor, type Kill, type Victim } from "./account.ts";
+import { between, makeJob, pick, type Random, seeded } from "./mail.ts";
+
+export interface RehearsalOptions {
+  readonly kills: number;
+  /** Fixes messages, moments and victims; not the machine's own timing. */
+  readonly seed: number;
+  /** An empty folder. */
+  readonly folder: string;
+  readonly say: (line: string) => void;
+}
+
+export interface Result extends Account {
+  readonly kills: readonly Kill[];
+  /** Messages in the archive, and those that are there more than once. */
+  readonly archived: {
+    readonly messages: number;
+    readonly twice: readonly string[];
+    readonly missing: readonly string[];
+  };
+  readonly inInboxes: number;
+  /** What the sender was told for good: nothing should be. */
+  readonly bounced: readonly string[];
+  readonly milliseconds: number;
+}
+
+const DOMAIN = "example.org";
+const TOKEN = "operator-token-of-the-rehearsal";
+const PASSWORD = "correct horse battery staple";
+const SENDER_CONNECTIONS = 4;
+/** In normal mode each sender's connection has one to the origin, beside those of a failback. */
+export const ORIGIN_CONNECTIONS = SENDER_CONNECTIONS + MAX_FAILBACK_CONNECTIONS;
+/** Milliseconds between storing and answering: the moments that matter are made likely. */
+const ORIGIN_SLOW = 60;
+const BACK_LIMIT = 90_000;
+const END_LIMIT = 300_000;
+
+const KINDS = ["receiving", "emergency", "mode switch", "failback", "origin down", "failback"] as const;
+type Kind = (typeof KINDS)[number];
+const VICTIMS = ["workerd", "gateway", "both"] as const;
+
+interface DomainView {
+  readonly mode: "normal" | "emergency";
+  readonly backlog: { readonly waiting: number; readonly refused: number };
+}
+
+export async function rehearse(options: RehearsalOptions): Promise<Result> {
+  const state = join(options.folder, "holdfast");
+  const origin = new Origin(join(options.folder, "origin"), ORIGIN_SLOW);
+  const service = await Service.start(state, TOKEN, { own: true, said: (line) => options.say(`    ${line}`) });
+  try {
+    await origin.start();
+    return await new Rehearsal(options, state, origin, service).run();
+  } finally {
+    await service.stop();
+    await origin.kill();
+  }
+}
+
+class Rehearsal {
+  readonly #options: RehearsalOptions;
+  readonly #state: string;
+  readonly #origin: Origin;
+  readonly #service: Service;
+  readonly #sender: Sender;
+  readonly #random: Random;
+  readonly #kills: Kill[] = [];
+  #made = 0;
+  /** Milliseconds that each connection rests between two messages; null: the stream has ended. */
+  #pace: number | null = 100;
+
+  constructor(options: RehearsalOptions, state: string, origin: Origin, service: Service) {
+    this.#options = options;
+    this.#state = state;
+    this.#origin = origin;
+    this.#service = service;
+    const { host, port } = service.addresses.mx;
+    this.#sender = new Sender(host, port);
+    this.#random = seeded(options.seed);
+  }
+
+  async run(): Promise<Result> {
+    const began = Date.now();
+    const { say, kills, seed } = this.#options;
+    await this.#setUp();
+    const mail = seeded(seed + 1);
+    const streaming = this.#sender.stream(async () => {
+      await pause(this.#pace ?? 0);
+      return this.#pace === null ? null : makeJob(mail, this.#made++, DOMAIN);
+    }, SENDER_CONNECTIONS);
+    // It throws only where a message was not taken in all its tries; until then that is nobody's to hear.
+    streaming.catch(() => undefined);
+    for (let count = 0; count < kills; count++) {
+      const kind = KINDS[count % KINDS.length] ?? "receiving";
+      // Every kind meets every victim.
+      const victim = VICTIMS[(count + Math.floor(count / KINDS.length)) % VICTIMS.length] ?? "both";
+      await this.#one(kind, victim);
+      const { mode, backlog } = await this.#domain();
+      const last = this.#kills.at(-1);
+      say(
+        `${count + 1}/${kills} ${victim} killed, ${kind}: back after ${last ? last.back - last.at : 0} ms; ${this.#sender.sent.length} accepted, ${this.#origin.count()} at the origin, ${backlog.waiting} wait, ${mode}`,
+      );
+    }
+    this.#pace = null;
+    await streaming;
+    await this.#mode("normal");
+    await this.#until("the backlog", async () => (await this.#domain()).backlog.waiting === 0, END_LIMIT);
+    const { backlog } = await this.#domain();
+    const account = accountFor(this.#sender.sent, this.#origin.messages(), backlog, this.#kills, ORIGIN_CONNECTIONS);
+    return {
+      ...account,
+      kills: this.#kills,
+      archived: await this.#archived(),
+      inInboxes: await this.#inInboxes(),
+      bounced: this.#sender.bounced.map(({ job, reply }) => `${job.name}: ${reply}`),
+      milliseconds: Date.now() - began,
+    };
+  }
+
+  async #setUp(): Promise<void> {
+    await this.#service.call("PUT", `/api/domains/${DOMAIN}`, {
+      continuity: true,
+      coverage: "all",
+      switching: "manual",
+      origin: { transport: "smtp", host: "127.0.0.1", port: this.#origin.port, tls: "none" },
+    });
+    for (const name of ["alice", "bob", "carol"])
+      await this.#service.call("PUT", `/api/domains/${DOMAIN}/mailboxes/${name}@${DOMAIN}`, { password: PASSWORD });
+  }
+
+  async #one(kind: Kind, victim: Victim): Promise<void> {
+    const random = this.#random;
+    switch (kind) {
+      case "receiving":
+        await this.#mode("normal");
+        this.#pace = 20;
+        await pause(between(random, 300, 1200));
+        return this.#kill(kind, victim);
+      case "emergency":
+        await this.#mode("emergency");
+        this.#pace = 20;
+        await pause(between(random, 200, 1500));
+        return this.#kill(kind, victim);
+      case "mode switch": {
+        const to = (await this.#domain()).mode === "normal" ? "emergency" : "normal";
+        // Cut off it may be, or not: a person tries again.
+        const switching = this.#service.fetch("PUT", `/api/domains/${DOMAIN}/mode`, { mode: to }).catch(() => null);
+        await pause(between(random, 0, 60));
+        await this.#kill(kind, victim);
+        await switching;
+        return this.#mode(to);
+      }
+      case "failback":
+        await this.#gather(between(random, 120, 260));
+        await this.#mode("normal");
+        this.#pace = 100;
+        await pause(between(random, 0, 2500));
+        return this.#kill(kind, victim);
+      case "origin down":
+        await this.#mode("normal");
+        await this.#origin.kill();
+        this.#pace = 20;
+        await pause(between(random, 200, 1500));
+        await this.#kill(kind, victim);
+        return this.#origin.start();
+    }
+  }
+
+  /** A backlog of so many. */
+  async #gather(count: number): Promise<void> {
+    await this.#mode("emergency");
+    this.#pace = 0;
+    await this.#until("a backlog", async () => (await this.#domain()).backlog.waiting >= count, BACK_LIMIT);
+    this.#pace = 100;
+  }
+
+  /** SIGKILL, and waits until all of it answers again. */
+  async #kill(during: Kind, victim: Victim): Promise<void> {
+    const roles =
+      victim === "both"
+        ? pick(this.#random, [["workerd", "gateway"] as const, ["gateway", "workerd"] as const])
+        : [victim];
+    const pids = roles.map((role) => {
+      const pid = running(this.#state, role);
+      if (pid === null) throw new Error(`there is no ${role} to be killed`);
+      return pid;
+    });
+    const at = Date.now();
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    await this.#until(`${victim} is back`, async () =>
+      roles.every((role, index) => {
+        const pid = running(this.#state, role);
+        return pid !== null && pid !== pids[index];
+      }),
+    );
+    await this.#until("the service is healthy", async () => {
+      const response = await this.#service.fetch("GET", "/api/health");
+      await response.body?.cancel();
+      return response.ok;
+    });
+    const before = this.#sender.sent.length;
+    const { mode } = await this.#domain();
+    this.#kills.push({ victim, during, at, back: Date.now(), mode });
+    await this.#until("mail is taken again", async () => this.#sender.sent.length > before);
+  }
+
+  async #mode(mode: "normal" | "emergency"): Promise<void> {
+    await this.#until(`mode ${mode}`, async () => {
+      const response = await this.#service.fetch("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
+      await response.body?.cancel();
+      return response.ok;
+    });
+  }
+
+  async #domain(): Promise<DomainView> {
+    let view: DomainView | null = null;
+    await this.#until("the domain's state", async () => {
+      view = await this.#service.call<DomainView>("GET", `/api/domains/${DOMAIN}`);
+      return true;
+    });
+    if (!view) throw new Error("the domain's state is not known");
+    return view;
+  }
+
+  /** A call that was cut off is made again. */
+  async #until(what: string, done: () => Promise<boolean>, limit = BACK_LIMIT): Promise<void> {
+    const end = Date.now() + limit;
+    let last = "";
+    for (;;) {
+      try {
+        if (await done()) return;
+        last = "";
+      } catch (error) {
+        last = `: ${(error as Error).message}`;
+      }
+      if (Date.now() > end) throw new Error(`waited ${limit / 1000} s in vain for: ${what}${last}`);
+      await pause(50);
+    }
+  }
+
+  async #archived(): Promise<Result["archived"]> {
+    const counts = new Map<string, number>();
+    let cursor: string | null = null;
+    do {
+      const query = new URLSearchParams({
+        domain: DOMAIN,
+        direction: "in",
+        limit: "100",
+        ...(cursor ? { cursor } : {}),
+      });
+      const page: { items: { subject: string }[]; next: string | null } = await this.#service.call(
+        "GET",
+        `/api/archive?${query}`,
+      );
+      for (const { subject } of page.items) counts.set(subject, (counts.get(subject) ?? 0) + 1);
+      cursor = page.next;
+    } while (cursor);
+    return {
+      messages: counts.size,
+      twice: [...counts].filter(([, count]) => count > 1).map(([subject, count]) => `${subject}: ${count} times`),
+      missing: this.#sender.sent.map(({ name }) => name).filter((name) => !counts.has(name)),
+    };
+  }
+
+  async #inInboxes(): Promise<number> {
+    let count = 0;
+    for (const name of ["alice", "bob", "carol"]) {
+      const email = `${name}@${DOMAIN}`;
+      const { token } = await this.#service.call<{ token: string }>("POST", "/api/session", {
+        email,
+        password: PASSWORD,
+      });
+      const { items } = await this.#service.call<{ items: unknown[] }>(
+        "GET",
+        "/api/mail/messages?folder=inbox",
+        undefined,
+        token,
+      );
+      count += items.length;
+    }
+    return count;
+  }
+}
