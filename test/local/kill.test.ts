@@ -46,8 +46,12 @@ describe("the account of the kills", () => {
       doubled: [{ kill: { at: 20 }, copies: 1 }],
       unexplained: [],
     });
-    expect(found(accountFor([one], twice, none, [kill(5), kill(40)], 2))).toEqual([
-      "message 1: at the origin at 10 and 30, and no kill in between",
+    const unexplained = [kill(9_000), kill(5_010), kill(40)];
+    expect(
+      found(accountFor([one], [arrived(one, 10), arrived(one, 6_000)], none, unexplained.slice(0, 2), 2)),
+    ).toHaveLength(1);
+    expect(found(accountFor([one], twice, none, unexplained, 2))).toEqual([
+      "message 1: at the origin at 10 and 30, and no kill while it was in flight",
     ]);
   });
 

@@ -15,13 +15,25 @@ export interface Kill {
   readonly mode: string;
 }
 
+export interface Doubled {
+  readonly kill: Kill;
+  readonly copies: number;
+  /** Milliseconds from the first copy at the origin to the kill, the longest of them. */
+  readonly inFlight: number;
+}
+
 export interface Account {
   readonly ledger: Ledger;
   /** Copies that the origin has beyond the first, by the kill that explains them. */
-  readonly doubled: readonly { readonly kill: Kill; readonly copies: number }[];
+  readonly doubled: readonly Doubled[];
   /** Copies beyond the first that no kill explains, or more than a kill may cost. */
   readonly unexplained: readonly string[];
 }
+
+/** Milliseconds from the origin's storing a message to our record of it: its answer, and a busy machine's D1. */
+const IN_FLIGHT = 4_000;
+/** The signal and the origin's last write are by two processes. */
+const CLOCKS = 50;
 
 /**
  * A message is doubled where the origin had it and a kill kept that from being recorded: the first copy came before the
@@ -46,19 +58,24 @@ export function accountFor(
     );
   }
   const unexplained: string[] = [];
-  const doubled = new Map<Kill, number>();
+  const doubled = new Map<Kill, Doubled>();
   for (const [subject, times] of arrivals) {
     for (const [index, second] of times.slice(1).entries()) {
       const first = times[index] ?? 0;
-      const kill = kills.findLast(({ at }) => at >= first && at <= second);
-      if (kill) doubled.set(kill, (doubled.get(kill) ?? 0) + 1);
-      else unexplained.push(`${subject}: at the origin at ${first} and ${second}, and no kill in between`);
+      // In flight: what the origin has had for longer was recorded, and must not come again for this kill.
+      const kill = kills.findLast(({ at }) => at >= first - CLOCKS && at - first <= IN_FLIGHT && at <= second);
+      if (!kill) {
+        unexplained.push(`${subject}: at the origin at ${first} and ${second}, and no kill while it was in flight`);
+        continue;
+      }
+      const { copies, inFlight } = doubled.get(kill) ?? { copies: 0, inFlight: 0 };
+      doubled.set(kill, { kill, copies: copies + 1, inFlight: Math.max(inFlight, kill.at - first) });
     }
   }
-  for (const [kill, copies] of doubled)
+  for (const { kill, copies } of doubled.values())
     if (copies > connections)
       unexplained.push(
         `the kill of ${kill.victim} at ${kill.at} doubled ${copies} messages over ${connections} connections`,
       );
-  return { ledger, doubled: [...doubled].map(([kill, copies]) => ({ kill, copies })), unexplained };
+  return { ledger, doubled: [...doubled.values()], unexplained };
 }

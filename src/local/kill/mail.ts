@@ -24,7 +24,7 @@ export function pick<T>(random: Random, list: readonly [T, ...T[]]): T {
 }
 
 /** A large one is beyond what the Worker holds whole, so that it streams to R2 and to the origin. */
-const LARGE = { oneIn: 40, octets: 1_200_000 };
+const LARGE = { oneIn: 40, repeats: 400 };
 const MOST_LINES = 60;
 const PEOPLE = ["alice", "Bob", "carol", "bob+lists"] as const;
 
@@ -43,16 +43,18 @@ export function makeJob(random: Random, number: number, domain: string): Job {
     "",
   ];
   const large = number % LARGE.oneIn === LARGE.oneIn - 1;
-  const count = large ? LARGE.octets / 75 : between(random, 1, MOST_LINES);
+  const count = large ? MOST_LINES : between(random, 1, MOST_LINES);
+  const body: string[] = [];
   for (let line = 0; line < count; line++) {
     // Dots to be stuffed, octets above 127, and lines that are like no other's.
     const begin = line % 7 === 3 ? "." : "";
-    lines.push(
+    body.push(
       `${begin}${line} Grüße ${between(random, 0, 1e9)
         .toString(36)
         .padStart(50, line % 2 ? "x" : "ß")}`,
     );
   }
-  const octets = Buffer.from(`${lines.join("\r\n")}\r\n`, "utf8");
+  const text = `${body.join("\r\n")}\r\n`.repeat(large ? LARGE.repeats : 1);
+  const octets = Buffer.from(`${lines.join("\r\n")}\r\n${text}`, "utf8");
   return { name: `message ${number}`, octets, sha256: createHash("sha256").update(octets).digest("hex"), from, to };
 }

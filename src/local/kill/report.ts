@@ -9,7 +9,10 @@ export function summary({ kills, doubled, ledger, archived, milliseconds }: Resu
   return [
     `${kills.length} kills in ${Math.round(milliseconds / 1000)} s: ${victims.map(([victim, list]) => `${list?.length} of ${victim}`).join(", ")}`,
     `back after ${pauses[Math.floor(pauses.length / 2)]} ms (median), ${pauses.at(-1)} ms at most`,
-    ...doubled.map(({ kill, copies }) => `doubled ${copies} by the kill of ${kill.victim} during ${kill.during}`),
+    ...doubled.map(
+      ({ kill, copies, inFlight }) =>
+        `doubled ${copies} by the kill of ${kill.victim} during ${kill.during}, which the origin had for up to ${inFlight} ms`,
+    ),
     `doubled ${copies} in all, at most ${most} by one kill; changed ${ledger.changed}; in the archive ${archived.messages}`,
   ];
 }
