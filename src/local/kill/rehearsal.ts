@@ -59,7 +59,7 @@ interface DomainView {
 export async function rehearse(options: RehearsalOptions): Promise<Result> {
   const state = join(options.folder, "holdfast");
   const origin = new Origin(join(options.folder, "origin"), ORIGIN_SLOW);
-  const service = await Service.start(state, TOKEN, { own: true, said: (line) => options.say(`    ${line}`) });
+  const service = await Service.start(state, TOKEN, { said: (line) => options.say(`    ${line}`) });
   try {
     await origin.start();
     return await new Rehearsal(options, state, origin, service).run();
