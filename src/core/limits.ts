@@ -73,6 +73,14 @@ export const SENDER_FINAL_PATIENCE = 210_000;
 export const EMAIL_TIME = 45_000;
 /** Redelivery leaves a message alone for this long after the last moment at which its late reply can come: it must be told too. */
 export const LATE_FINAL_MARGIN = 60_000;
+/** An origin that was late at the final dot counts as slow for this long: mail that `email()` brings is then connected by a keeper. */
+export const SLOW_ORIGIN_MEMORY = 24 * 3600_000;
+/** It is noted again where the note is this old: a write a message would be too many. */
+export const SLOW_ORIGIN_NEWS = 3600_000;
+/** One step of a keeper's: the longest of a conversation (GREETING_TIMEOUT, RECIPIENT_TIMEOUT, WRITE_TIMEOUT), and some room. */
+export const KEEPER_STEP = 12_000;
+/** A keeper that hears nothing between two steps hangs up: the Worker has ended. Longer than a store may take in between. */
+export const KEEPER_IDLE = 60_000;
 /** One telling of a late reply to the domain's object, which settles it in D1, and the pause before the second; each doubles. */
 export const LATE_FINAL_TELL = 15_000;
 export const LATE_FINAL_PAUSE = 1_000;

@@ -1,4 +1,5 @@
 /** The bindings of wrangler.toml, and the secrets beside them. */
+import type { OriginKeeper } from "./deliver/keeper.ts";
 import type { DomainObject } from "./domain/object.ts";
 
 export interface Env {
@@ -6,6 +7,7 @@ export interface Env {
   readonly SHARD_0: D1Database;
   readonly MAIL: R2Bucket;
   readonly DOMAIN: DurableObjectNamespace<DomainObject>;
+  readonly KEEPER: DurableObjectNamespace<OriginKeeper>;
   readonly SEND_EMAIL: SendEmail;
   readonly ASSETS: Fetcher;
   /** Our name in Received and in the SMTP greeting. */

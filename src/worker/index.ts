@@ -7,6 +7,7 @@ import type { Env } from "./env.ts";
 import { wakeAll, wakeWatched } from "./failback/wake.ts";
 import { receiveEmail } from "./receive/email.ts";
 
+export { OriginKeeper } from "./deliver/keeper.ts";
 export { DomainObject } from "./domain/object.ts";
 
 const app = createApp();

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import { bundleWorker } from "../../src/local/bundle.ts";
 import { migrate } from "../../src/local/migrate.ts";
+import { FakeOrigin } from "../support/fake-origin.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const CONFIG = join(REPOSITORY, "wrangler.toml");
@@ -113,3 +114,32 @@ it("in emergency mode keeps a message and forwards nothing", async () => {
     rejectReason: "550 5.1.1 No such mailbox here",
   });
 });
+
+/** Of the domain's object. */
+interface Holding {
+  hold(keys: readonly string[], milliseconds: number): Promise<boolean>;
+}
+
+it("ends before a slow origin has spoken, and the keeper of the connection hears it all the same", async () => {
+  const origin = new FakeOrigin({ steps: { final: { held: true } } });
+  const port = await origin.start();
+  onTestFinished(() => origin.stop());
+  const domain = "slow.example";
+  const route = { transport: "smtp", host: "127.0.0.1", port, tls: "none" };
+  await call("PUT", `/api/domains/${domain}`, { continuity: true, origin: route });
+  await call("PUT", `/api/domains/${domain}/mailboxes/ann@${domain}`, {});
+  const objects = await miniflare.getDurableObjectNamespace("DOMAIN");
+  // Known to be slow from here on.
+  const object = objects.get(objects.idFromName(domain)) as unknown as Holding;
+  await object.hold([`nothing\nann@${domain}`], 1);
+
+  expect(await arrive(`ann@${domain}`, letter("slow"))).toMatchObject({ outcome: "ok" });
+  const waiting = async () =>
+    ((await call("GET", `/api/domains/${domain}`)) as { backlog: { waiting: number } }).backlog.waiting;
+  expect(await waiting()).toBe(1);
+  // What the invocation has left goes with it.
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  origin.set({});
+  await vi.waitFor(async () => expect(await waiting()).toBe(0), { timeout: 20_000, interval: 200 });
+  expect(origin.report().messages).toMatchObject([{ to: [`ann@${domain}`], accepted: true }]);
+}, 90_000);

@@ -68,6 +68,7 @@ function planOf(entry: DirectoryEntry, local: string): Plan {
     recipient: resolveRecipient(facts, mode, local, (form) => holders.get(form) ?? []),
     unseen: false,
     doubt: false,
+    slowFinal: false,
     watched: false,
     source: "directory",
   };

@@ -69,6 +69,8 @@ export interface Plan {
   readonly unseen: boolean;
   /** The origin is in doubt: report successes too. */
   readonly doubt: boolean;
+  /** A final reply was late within the last day. */
+  readonly slowFinal: boolean;
   /** Someone watches this domain's changes. */
   readonly watched: boolean;
   /** Which source answered: the object, or D1 in its stead. */

@@ -2,6 +2,7 @@
  * Messages whose final dot went out and whose reply comes later than a sender waits (design, "Time"): they lie in the portal
  * as waiting, and redelivery leaves them alone until the origin has spoken.
  */
+import { SLOW_ORIGIN_MEMORY, SLOW_ORIGIN_NEWS } from "../../core/limits.ts";
 import { formatReply, type Outcome } from "../../core/outcome.ts";
 import { nextDelay } from "../../core/retry.ts";
 import { readFlightKey } from "../failback/ports.ts";
@@ -21,9 +22,12 @@ export class LateFinals {
 
   /** Should whoever waits end without a word, the messages are sent when the time is over. @param now unix milliseconds */
   hold(keys: readonly string[], milliseconds: number, now: number): void {
-    this.#parts.flights.hold(keys, now + milliseconds, now);
+    const { flights, memory } = this.#parts;
+    flights.hold(keys, now + milliseconds, now);
     // Its octets say that it goes to the origin.
-    this.#parts.flights.fates.note(keys, "waiting", now);
+    flights.fates.note(keys, "waiting", now);
+    const slowUntil = now + SLOW_ORIGIN_MEMORY;
+    if (memory.held && slowUntil - memory.held.slowUntil > SLOW_ORIGIN_NEWS) memory.update({ slowUntil });
     this.#failback.expectBy(now + milliseconds);
   }
 

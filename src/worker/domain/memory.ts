@@ -21,6 +21,8 @@ export interface Remembered {
   /** The next failback, null where nothing is known to wait. */
   readonly failbackAt: number | null;
   readonly failback: FailbackState;
+  /** Until then the origin counts as slow at the final dot; 0: it does not. */
+  readonly slowUntil: number;
   /** D1 has not been told of the mode yet. */
   readonly unsaved: boolean;
 }
@@ -94,20 +96,21 @@ export class DomainMemory {
   #read(): Remembered | null {
     const row = this.#db.select().from(facts).where(eq(facts.id, ONLY)).get();
     if (!row) return null;
-    const { probeAt, failbackAt, unsaved } = row;
+    const { probeAt, failbackAt, slowUntil, unsaved } = row;
     return {
       domain: JSON.parse(row.domain) as DomainFacts,
       mode: JSON.parse(row.mode) as ModeState,
       failback: row.run === null ? { run: null, failures: 0 } : (JSON.parse(row.run) as FailbackState),
       probeAt,
       failbackAt,
+      slowUntil,
       unsaved,
     };
   }
 }
 
 function toRow(held: Remembered) {
-  const { domain, mode, failback, probeAt, failbackAt, unsaved } = held;
+  const { domain, mode, failback, probeAt, failbackAt, slowUntil, unsaved } = held;
   return {
     domain: JSON.stringify(domain),
     version: domain.version,
@@ -115,6 +118,7 @@ function toRow(held: Remembered) {
     run: failback.run === null && failback.failures === 0 ? null : JSON.stringify(failback),
     probeAt,
     failbackAt,
+    slowUntil,
     unsaved,
   };
 }

@@ -60,6 +60,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       unseen: recipient.status === "unknown" && this.#seen.isNews(form, this.world.now()),
       // One recipient's deferral is no doubt yet; what the origin takes in between counts all the same.
       doubt: inDoubt(held.mode.scales) || held.mode.scales.deferrals.length > 0,
+      slowFinal: held.slowUntil > this.world.now(),
       watched: this.ctx.getWebSockets().length > 0,
       source: "object",
     };
@@ -200,6 +201,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
         probeAt: same && sameRoute(same.domain.route, copy.facts.route) ? same.probeAt : now,
         failbackAt: same ? same.failbackAt : now,
         failback: same?.failback ?? { run: null, failures: 0 },
+        slowUntil: same?.slowUntil ?? 0,
         unsaved: same?.unsaved ?? false,
       },
       copy.addresses,

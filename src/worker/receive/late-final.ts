@@ -2,16 +2,10 @@
  * The budget is over and only the reply to the final dot is outstanding. Content filters are slow: the message is stored, the
  * sender hears 250, and the wait goes on behind its back (design, "Time").
  */
-import {
-  INDEX_TIMEOUT,
-  LATE_FINAL_MARGIN,
-  LATE_FINAL_PAUSE,
-  LATE_FINAL_TELL,
-  LATE_FINAL_TRIES,
-  PLAN_TIMEOUT,
-} from "../../core/limits.ts";
-import { describeOutcome, type Outcome, type Reply } from "../../core/outcome.ts";
-import type { DomainRpc, LateFinal } from "../domain/contract.ts";
+import { INDEX_TIMEOUT, LATE_FINAL_MARGIN, PLAN_TIMEOUT } from "../../core/limits.ts";
+import type { Outcome, Reply } from "../../core/outcome.ts";
+import type { DomainRpc } from "../domain/contract.ts";
+import { tellFinal } from "../domain/tell-final.ts";
 import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
 import { conclude, toPortal } from "./conclude.ts";
@@ -31,7 +25,11 @@ export async function concludeLate(planned: Planned, content: Content, late: Lat
   }
   const stored = await toPortal(planned, content, unstored, null);
   // The index may have failed after it had taken effect: what lies in an inbox then is settled too.
-  planned.background(late.outcome.then((outcome) => settle(planned, outcome)));
+  const facts = { keys: keysOf(planned), at: planned.receipt.at };
+  const domain = domainOf(planned);
+  if (!(await late.keeper?.keep({ domain, ...facts }))) {
+    planned.background(late.outcome.then((outcome) => tellFinal(planned.env, domain, { ...facts, outcome })));
+  }
   if (stored.code < 300) return stored;
   return conclude(planned, content, await patiently(planned, late), unstored);
 }
@@ -63,25 +61,11 @@ async function patiently({ patience, receipt, begun }: Planned, late: Late): Pro
 async function hold(planned: Planned): Promise<boolean> {
   const milliseconds = planned.patience.background + LATE_FINAL_MARGIN;
   try {
-    return await within(objectOf(planned).hold(keysOf(planned), milliseconds), PLAN_TIMEOUT, "hold of a message");
+    const object = planned.env.DOMAIN.getByName(domainOf(planned)) as unknown as DomainRpc;
+    return await within(object.hold(keysOf(planned), milliseconds), PLAN_TIMEOUT, "hold of a message");
   } catch (error) {
     console.error("the domain's object holds no message back, its sender waits", planned.receipt.id, String(error));
     return false;
-  }
-}
-
-/** Never rejects. An object that hears nothing sends the message again when its time is over: so it is told more than once. */
-async function settle(planned: Planned, outcome: Outcome): Promise<void> {
-  const final: LateFinal = { keys: keysOf(planned), at: planned.receipt.at, outcome };
-  for (let tries = 1, pause = LATE_FINAL_PAUSE; ; tries++, pause *= 2) {
-    try {
-      await within(objectOf(planned).settleFinal(final), LATE_FINAL_TELL, "telling of a late final reply");
-      return;
-    } catch (error) {
-      console.error("the domain's object has not heard", planned.receipt.id, describeOutcome(outcome), String(error));
-      if (tries === LATE_FINAL_TRIES) return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
@@ -89,6 +73,4 @@ function keysOf({ accepted, key }: Planned): string[] {
   return accepted.map(({ to }) => flightKey(key, to));
 }
 
-function objectOf({ env, accepted }: Planned): DomainRpc {
-  return env.DOMAIN.getByName(accepted[0]?.plan.domain.name ?? "") as unknown as DomainRpc;
-}
+const domainOf = ({ accepted }: Planned): string => accepted[0]?.plan.domain.name ?? "";

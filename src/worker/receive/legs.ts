@@ -1,5 +1,6 @@
 /** Which way a message goes out: by `forward()` where `email()` brought it and its domain wants that, else over SMTP. */
 import { FORWARD_NEWS_PAUSE, MAX_BUFFERED_BYTES, MAX_FORWARD_NEWS } from "../../core/limits.ts";
+import { openKept } from "../deliver/kept-session.ts";
 import { openRoute } from "../deliver/origin.ts";
 import type { OpenedSession } from "../deliver/session.ts";
 import type { Plan, Route } from "../domain/contract.ts";
@@ -23,7 +24,7 @@ export function legFor(
   patience: Patience,
 ): Leg {
   const budget = new Budget(patience.budget);
-  const smtp = smtpLeg(env, plan, mail, budget, patience.background);
+  const smtp = smtpLeg(env, plan, mail, budget, patience);
   const { transport, forwardDomain } = plan.domain.route ?? {};
   if (transport !== "forward" || forwardDomain === undefined || !message || message.canBeForwarded === false)
     return smtp;
@@ -45,9 +46,14 @@ export function legFor(
   });
 }
 
-function smtpLeg(env: Env, plan: Plan, mail: MailFrom, budget: Budget, finalTimeout: number): OriginLeg {
+function smtpLeg(env: Env, plan: Plan, mail: MailFrom, budget: Budget, patience: Patience): OriginLeg {
   const parameters = { from: mail.from, size: mail.size ?? 0, body: mail.body, smtputf8: mail.smtputf8 };
-  return new OriginLeg(() => open(env, plan.domain.route), parameters, budget, finalTimeout);
+  const { route, continuity } = plan.domain;
+  // Where nothing is stored the sender waits itself, and only `email()` ends before a slow origin has spoken.
+  const stored = continuity && plan.recipient.status === "covered";
+  const kept = route && stored && plan.slowFinal && Number.isFinite(patience.whole);
+  const opening = async () => (kept ? await openKept(env, route) : null) ?? open(env, route);
+  return new OriginLeg(opening, parameters, budget, patience.background);
 }
 
 async function open(env: Env, route: Route | null): Promise<OpenedSession> {

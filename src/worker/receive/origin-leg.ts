@@ -1,13 +1,8 @@
 /** The part of a transaction that the origin takes: one connection, asked while the sender waits. */
 import { FINAL_TIMEOUT_BACKGROUND } from "../../core/limits.ts";
 import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
-import {
-  isWriter,
-  type MailParameters,
-  type MessageWriter,
-  type OpenedSession,
-  type OriginSession,
-} from "../deliver/session.ts";
+import type { Keeper, KeptOpenedSession } from "../deliver/kept-session.ts";
+import { isWriter, type MailParameters, type MessageWriter, type OriginSession } from "../deliver/session.ts";
 import type { Budget } from "./budget.ts";
 
 /** The final dot is with the origin, and the sender's budget is over: the connection stays open for the reply. */
@@ -15,16 +10,19 @@ export interface Late {
   readonly kind: "late";
   /** What the origin says in the end; at the limit of the wait `unavailable`. Never rejects. */
   readonly outcome: Promise<Outcome>;
+  /** Who can go on waiting in our stead. */
+  readonly keeper: Keeper | null;
   /** Gives the reply up: `outcome` resolves soon. */
   leave(): void;
 }
 
 export class OriginLeg {
-  readonly #open: () => Promise<OpenedSession>;
+  readonly #open: () => Promise<KeptOpenedSession>;
   readonly #parameters: MailParameters;
   readonly #budget: Budget;
   readonly #finalTimeout: number;
   #session: OriginSession | null = null;
+  #keeper: Keeper | null = null;
   /** What ended the leg before or at MAIL: it holds for every recipient. */
   #ended: Outcome | null = null;
   #writer: MessageWriter | null = null;
@@ -33,7 +31,7 @@ export class OriginLeg {
 
   /** @param finalTimeout milliseconds from the final dot to its reply, the sender's time among them */
   constructor(
-    open: () => Promise<OpenedSession>,
+    open: () => Promise<KeptOpenedSession>,
     parameters: MailParameters,
     budget: Budget,
     finalTimeout = FINAL_TIMEOUT_BACKGROUND,
@@ -73,13 +71,14 @@ export class OriginLeg {
         if (this.#abandoned && "session" in opened) opened.session.close();
         return opened;
       },
-      (): OpenedSession => this.#late("connect"),
+      (): KeptOpenedSession => this.#late("connect"),
     );
     if (!("session" in opened)) {
       this.#ended = opened;
       return opened;
     }
     this.#session = opened.session;
+    this.#keeper = opened.keeper ?? null;
     const mail = await this.#step("mail", (session) => session.mail(this.#parameters));
     if (mail.kind === "delivered") return null;
     this.#ended = mail;
@@ -131,7 +130,7 @@ export class OriginLeg {
     this.#lineEndsChanged = writer.lineEndsChanged;
     return this.#budget.spend<Outcome | Late>(
       () => outcome,
-      () => ({ kind: "late", outcome, leave: () => session.close() }),
+      () => ({ kind: "late", outcome, keeper: this.#keeper, leave: () => session.close() }),
     );
   }
 

@@ -17,6 +17,8 @@ export const facts = sqliteTable("facts", {
   failbackAt: integer("failback_at"),
   /** JSON of the failback run that is under way, null when none is. */
   run: text("run"),
+  /** Until then the origin counts as slow at the final dot, unix milliseconds. */
+  slowUntil: integer("slow_until").notNull().default(0),
   /** The mode change that D1 has not been told of yet. */
   unsaved: integer("unsaved", { mode: "boolean" }).notNull().default(false),
 });

@@ -1,0 +1,1 @@
+ALTER TABLE `facts` ADD `slow_until` integer DEFAULT 0 NOT NULL;
