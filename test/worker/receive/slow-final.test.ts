@@ -323,7 +323,7 @@ describe("mail that email() brings, where the origin is known to be slow", () =>
     await afterwards();
     expect(await rowsOf("Kept")).toMatchObject([{ inInbox: true, waiting: expect.any(Number) }]);
     const { key } = (await rowsOf("Kept"))[0] ?? { key: "" };
-    expect(await object().withdraw([`${key}\n${ANN}`])).toHaveLength(1);
+    expect(await object().withdraw([flightKey(key, ANN)])).toHaveLength(1);
     await organisation.origin.set({});
     await vi.waitFor(async () => expect(await rowsOf("Kept")).toMatchObject([{ inInbox: false }]), 10_000);
     await run(20 * minutes);
