@@ -1,6 +1,7 @@
 /** A conversation with an origin over a connection that a keeper has (keeper.ts): the Worker's end. */
 import { KEEPER_STEP, PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
+import { BareLines } from "../../core/protocol/smtp/bare-lines.ts";
 import type { Route } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
@@ -54,11 +55,21 @@ class KeptSession implements OriginSession, Keeper {
   async data(): Promise<MessageWriter | Refused | Unavailable> {
     const failed = await this.#step("data", KEEPER_STEP, () => this.#keeper.data());
     if (failed) return failed;
+    // The keeper's writer changes them; what it meets is seen here too.
+    const bare = new BareLines();
+    let changed = false;
     return {
-      // The keeper's writer changes them; nobody asks here.
-      lineEndsChanged: false,
-      write: (chunk) => this.#step("data", KEEPER_STEP, () => this.#keeper.write(chunk)),
-      finish: (timeout) => this.#step("final", timeout + KEEPER_STEP, () => this.#keeper.finish(timeout)),
+      get lineEndsChanged() {
+        return changed;
+      },
+      write: (chunk) => {
+        changed = bare.look(chunk) || changed;
+        return this.#step("data", KEEPER_STEP, () => this.#keeper.write(chunk));
+      },
+      finish: (timeout) => {
+        changed = bare.end() || changed;
+        return this.#step("final", timeout + KEEPER_STEP, () => this.#keeper.finish(timeout));
+      },
       abort: () => this.close(),
     };
   }

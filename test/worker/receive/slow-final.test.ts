@@ -354,6 +354,20 @@ describe("mail that email() brings, where the origin is known to be slow", () =>
     await vi.waitFor(async () => expect((await organisation.origin.report()).open).toBe(0), 10_000);
   });
 
+  it("becomes CRLF where it had bare line feeds, and the log says so", async () => {
+    await organisation.origin.set({});
+    const octets = letter({ Subject: "Bare" }, "one\ntwo\r\n");
+    const options = { patience, env: { ...(env as Env), KEEPER: counting } };
+    expect((await transact(detached, [ANN], octets, options)).final?.code).toBe(250);
+    const raw = belowOurs((await organisation.origin.messages()).at(-1)?.raw ?? new Uint8Array());
+    expect(new TextDecoder().decode(raw)).toMatch(/\r\n\r\none\r\ntwo\r\n$/);
+    const key = (await rowsOf("Bare"))[0]?.key;
+    const told = async () =>
+      ((await asOperator("GET", `/api/domains/${DOMAIN}/events`)).body as { items: unknown[] }).items;
+    const event = expect.objectContaining({ kind: "line_ends_changed", data: expect.objectContaining({ key }) });
+    await vi.waitFor(async () => expect(await told()).toContainEqual(event), 10_000);
+  });
+
   it.each([
     ["RCPT", { rcpt: "550 5.1.1 gone away" }, "gone away"],
     ["DATA", { data: "554 5.5.1 no data" }, "no data"],
