@@ -95,22 +95,45 @@ export function openRawWriter(bucket: R2Bucket, key: string, size: number, metad
   };
 }
 
+/** What may change of the facts beside the octets. */
+export type RawChange = Pick<RawMetadata, "goesTo" | "waiting">;
+
 /**
  * The same octets with other facts beside them: R2 changes metadata only with a put. A failure in between leaves what was there.
+ * @param change asked with the envelope; where the object has none, all stays as it is
  * @returns false where there is no such object
  */
 export async function copyRaw(
   bucket: R2Bucket,
   from: string,
   to: string,
-  change: (metadata: RawMetadata) => RawMetadata,
+  change: (metadata: RawMetadata) => RawChange,
 ): Promise<boolean> {
   const object = await bucket.get(from);
   if (!object) return false;
+  const known = knownMetadata(object);
+  const customMetadata = { ...object.customMetadata, ...(known ? flattenChange(change(known)) : {}) };
   const { readable, writable } = new FixedLengthStream(object.size);
-  const put = bucket.put(to, readable, { customMetadata: flatten(change(metadataOf(object))) });
+  const put = bucket.put(to, readable, { customMetadata });
   await Promise.all([object.body.pipeTo(writable), put]);
   return true;
+}
+
+/** @returns null where there is no such object, or it is none of the mail's way */
+export async function readMetadata(bucket: R2Bucket, key: string): Promise<RawMetadata | null> {
+  const object = await bucket.head(key);
+  return object && knownMetadata(object);
+}
+
+function knownMetadata(object: Pick<R2Object, "key" | "customMetadata">): RawMetadata | null {
+  return object.customMetadata?.recipients === undefined ? null : metadataOf(object);
+}
+
+function flattenChange({ goesTo, waiting }: RawChange): Record<string, string> {
+  return {
+    ...(goesTo === undefined ? {} : { goesTo }),
+    ...(waiting === undefined ? {} : { waiting: waiting.join(" ") }),
+  };
 }
 
 export function getRaw(bucket: R2Bucket, key: string): Promise<R2ObjectBody | null> {
@@ -121,13 +144,14 @@ export function headRaw(bucket: R2Bucket, key: string): Promise<R2Object | null>
   return bucket.head(key);
 }
 
-export async function deleteRaw(bucket: R2Bucket, key: string): Promise<void> {
-  await bucket.delete(key);
+/** @param keys at most 1,000, R2's own limit */
+export async function deleteRaw(bucket: R2Bucket, ...keys: string[]): Promise<void> {
+  await bucket.delete(keys);
 }
 
 /** R2 takes strings; field names are for people who look at an object. */
 function flatten(metadata: RawMetadata): Record<string, string> {
-  const { receipt, direction, domain, from, recipients, body, smtputf8, goesTo, waiting } = metadata;
+  const { receipt, direction, domain, from, recipients, body, smtputf8 } = metadata;
   return {
     id: receipt.id,
     at: String(receipt.at),
@@ -141,8 +165,7 @@ function flatten(metadata: RawMetadata): Record<string, string> {
     recipients: `[${recipients.map(escaped).join(",")}]`,
     body,
     smtputf8: String(smtputf8),
-    ...(goesTo === undefined ? {} : { goesTo }),
-    ...(waiting === undefined ? {} : { waiting: waiting.join(" ") }),
+    ...flattenChange(metadata),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Outcome, Reply } from "../../core/outcome.ts";
 import { extract } from "../archive/extract.ts";
 import { type IndexEntry, indexMessage } from "../archive/index.ts";
 import type { Extracted } from "../archive/meta.ts";
-import { copyRaw, getRaw, type RawMetadata } from "../archive/raw.ts";
+import { copyRaw, getRaw } from "../archive/raw.ts";
 import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
 import { shardDb } from "../store/shard.ts";
@@ -80,8 +80,11 @@ const flightsOf = ({ accepted, key }: Planned): string[] => accepted.map(({ to }
 /** Never rejects: D1 has the message as waiting; this is for the day on which D1 has it no more. */
 async function sayPortal(bucket: R2Bucket, key: string): Promise<void> {
   try {
-    const change = (metadata: RawMetadata): RawMetadata => ({ ...metadata, goesTo: "portal" });
-    await within(copyRaw(bucket, key, key, change), 3 * STORE_TIMEOUT, "R2 copy");
+    await within(
+      copyRaw(bucket, key, key, () => ({ goesTo: "portal" })),
+      3 * STORE_TIMEOUT,
+      "R2 copy",
+    );
   } catch (error) {
     console.error("nothing but the index knows that a message waits", key, String(error));
   }

@@ -34,19 +34,29 @@ export async function oldestMessages(
   db: D1Database,
   after: number,
   limit: number,
-): Promise<{ id: number; at: number; live: 0 | 1 }[]> {
+): Promise<{ id: number; at: number; key: string; live: 0 | 1 }[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT m.id, m.at, EXISTS (SELECT 1 FROM placement p WHERE p.message = m.id AND p.gone IS NULL) AS live
+        `SELECT m.id, m.at, m.key, EXISTS (SELECT 1 FROM placement p WHERE p.message = m.id AND p.gone IS NULL) AS live
          FROM message m WHERE m.id > ?1 ORDER BY m.id LIMIT ?2`,
       )
       .bind(after, limit)
-      .all<{ id: number; at: number; live: 0 | 1 }>(),
+      .all<{ id: number; at: number; key: string; live: 0 | 1 }>(),
     INDEX_TIMEOUT,
     "D1 read of the oldest messages",
   );
   return results;
+}
+
+export interface ReferencedMessage {
+  readonly id: number;
+  readonly key: string;
+  readonly account: number;
+  /** The envelope recipient. */
+  readonly to: string;
+  /** It still is to be given back. */
+  readonly waiting: 0 | 1;
 }
 
 /**
@@ -56,16 +66,17 @@ export async function oldestMessages(
 export async function referencedMessages(
   db: D1Database,
   of: { readonly after: number; readonly to: number; readonly before: number; readonly limit: number },
-): Promise<{ id: number; key: string }[]> {
+): Promise<ReferencedMessage[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT DISTINCT m.id, m.key FROM placement p INDEXED BY placement_message CROSS JOIN message m ON m.id = p.message
+        `SELECT m.id, m.key, m.account, m.meta ->> '$.envelope.to' AS "to", max(coalesce(p.waiting, 0)) > 0 AS waiting
+         FROM placement p INDEXED BY placement_message CROSS JOIN message m ON m.id = p.message
          WHERE p.message > ?1 AND p.message < ?2 AND p.gone IS NULL AND m.at < ?3 AND m.key GLOB 'archive/*'
-         ORDER BY p.message LIMIT ?4`,
+         GROUP BY p.message ORDER BY p.message LIMIT ?4`,
       )
       .bind(of.after, of.to, of.before, of.limit)
-      .all<{ id: number; key: string }>(),
+      .all<ReferencedMessage>(),
     INDEX_TIMEOUT,
     "D1 read of the portal's old messages",
   );
@@ -110,4 +121,20 @@ export async function dropMessages(db: D1Database, ids: readonly number[]): Prom
     "D1 purge",
   );
   return results[1]?.results.length ?? 0;
+}
+
+/** Rows of copies under `mail/`. @param keys of these alone: the index `message_kept` has no others */
+export async function keptRows(db: D1Database, keys: readonly string[]): Promise<{ key: string; account: number }[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT key, account FROM message INDEXED BY message_kept
+         WHERE key >= 'mail/' AND key IN (SELECT value FROM json_each(?1))`,
+      )
+      .bind(JSON.stringify(keys))
+      .all<{ key: string; account: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of kept messages",
+  );
+  return results;
 }

@@ -2,10 +2,20 @@
 import { env, runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { newKey, putRaw } from "../../../src/worker/archive/raw.ts";
+import { purge } from "../../../src/worker/archive/retention.ts";
 import type { DomainRpc } from "../../../src/worker/domain/contract.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { asOperator, json, PASSWORD, signInAs } from "../access/client.ts";
-import { createOrganisation, type Kept, kept, letter, must, type Organisation, send } from "../receive/organisation.ts";
+import {
+  belowOurs,
+  createOrganisation,
+  type Kept,
+  kept,
+  letter,
+  must,
+  type Organisation,
+  send,
+} from "../receive/organisation.ts";
 import { loseShard, reindex } from "./lost-shard.ts";
 
 const DOMAIN = "reindex.example";
@@ -229,6 +239,66 @@ describe("after its shard was lost", () => {
     expect((await json("GET", "/api/mail/folders", { token: ann })).body.items).toEqual([]);
     await reindex();
     expect(((await json("GET", "/api/mail/folders", { token: ann })).body.items as unknown[]).length).toBe(6);
+  });
+});
+
+describe("mail that is older than the archive", () => {
+  const day = 24 * 3600_000;
+  /** What R2's rule does on the 91st day. */
+  async function ruleTakesTheArchive(): Promise<void> {
+    const { objects } = await env.MAIL.list({ prefix: "archive/" });
+    await env.MAIL.delete(objects.map(({ key }) => key));
+  }
+
+  it("waits on the 91st day as on the first, and is given back", async () => {
+    const octets = await arrives(ANN, { Subject: "Ninety days" });
+    await purge(env, Date.now() + 86 * day);
+    await ruleTakesTheArchive();
+    await purge(env, Date.now() + 92 * day);
+    expect(await view()).toEqual(["ann: Ninety days: waiting"]);
+    expect(await givenBack()).toEqual(["Ninety days"]);
+    expect(belowOurs((await organisation.origin.messages()).at(-1)?.raw ?? new Uint8Array())).toEqual(octets);
+  });
+
+  it("is where nothing of it is lost after its shard was: what waited waits, the rest is in the inbox", async () => {
+    await arrives(ANN, { Subject: "Waited" });
+    await arrives(ANN, { Subject: "Moved" });
+    await arrives(ANN, { Subject: "Given back late" });
+    const moved = (await inbox()).find(({ subject }) => subject === "Moved");
+    await json("PATCH", `/api/mail/messages/${moved?.id}`, { token: ann, body: { folder: "junk" } });
+    await purge(env, Date.now() + 86 * day);
+    await ruleTakesTheArchive();
+    const late = (await inbox()).find(({ subject }) => subject === "Given back late");
+    await json("DELETE", `/api/mail/messages/${late?.id}`, { token: ann });
+    await loseShard();
+    expect(await reindex({ now: Date.now() + 92 * day })).toMatchObject({ seen: 3, indexed: 3, waiting: 1 });
+    expect(await view()).toEqual(["ann: Given back late: archive", "ann: Moved: inbox", "ann: Waited: waiting"]);
+    // The archive lets go of the one that nobody has in a folder, octets and all.
+    await env.SHARD_0.prepare("UPDATE message SET id = id + 1000 WHERE subject = 'Waited'").run();
+    await env.SHARD_0.prepare(
+      "UPDATE placement SET message = message + 1000 WHERE message IN (SELECT id - 1000 FROM message)",
+    ).run();
+    await purge(env, Date.now() + 92 * day);
+    expect(await view()).toEqual(["ann: Moved: inbox", "ann: Waited: waiting"]);
+    expect((await env.MAIL.list({ prefix: "mail/" })).objects).toHaveLength(2);
+    expect(await reindex({ now: Date.now() + 92 * day })).toMatchObject({ present: 2, indexed: 0 });
+    expect(await givenBack()).toEqual(["Waited"]);
+  });
+
+  it("that a mailbox sent is in its folder of sent mail", async () => {
+    const { key, id } = newKey(Date.now());
+    await putRaw(env.MAIL, key.replace(/.*\//, "mail/"), letter({ Subject: "Sent" }), {
+      receipt: { id, at: Date.now(), host: "mx.holdfast.test", client: { ip: "", helo: "", protocol: "HTTP" } },
+      direction: "out",
+      domain: DOMAIN,
+      from: ANN,
+      recipients: ["friend@example.net"],
+      body: "8BITMIME",
+      smtputf8: false,
+    });
+    expect(await reindex()).toMatchObject({ indexed: 1, waiting: 0 });
+    const { body } = await json("GET", "/api/mail/messages?folder=sent", { token: ann });
+    expect((body.items as Listed[]).map(({ subject }) => subject)).toEqual(["Sent"]);
   });
 });
 

@@ -76,7 +76,8 @@ describe("a message in a folder of the portal", () => {
     const [row] = await rows();
     expect(row?.key).toMatch(/^mail\/[0-9A-Z]{26}$/);
     expect(await octets(row?.key ?? "")).toBe(before);
-    expect((await env.MAIL.head(row?.key ?? ""))?.customMetadata).toEqual((await env.MAIL.head(key))?.customMetadata);
+    const envelope = (await env.MAIL.head(key))?.customMetadata;
+    expect((await env.MAIL.head(row?.key ?? ""))?.customMetadata).toEqual({ ...envelope, waiting: "0:1" });
     expect(await octets(key)).toBe(before);
     expect(await purge(env, onDay(86))).toMatchObject({ kept: 0, failed: 0 });
   });
@@ -126,6 +127,74 @@ describe("a message in a folder of the portal", () => {
     await env.MAIL.put(key, saved ?? "");
     expect(await purge(env, onDay(86))).toEqual({ purged: 0, kept: 1, failed: 0 });
     expect(await octets((await rows())[0]?.key ?? "")).toBe(saved);
+  });
+});
+
+describe("octets that retention kept for the portal", () => {
+  const kept = async () => (await env.MAIL.list({ prefix: "mail/" })).objects.map(({ key }) => key);
+  const broken = {
+    ...env,
+    MAIL: new Proxy(env.MAIL, {
+      get: (bucket, name) => {
+        if (name === "delete") return () => Promise.reject(new Error("R2 is down"));
+        const value = Reflect.get(bucket, name) as unknown;
+        return typeof value === "function" ? value.bind(bucket) : value;
+      },
+    }),
+  };
+
+  /** Kept, and then taken out of its folder. */
+  async function removed(subject: string): Promise<string> {
+    await inPortal(subject);
+    await archived("newest", onDay(95));
+    await purge(env, onDay(86));
+    const key = (await rows()).find((row) => row.subject === subject)?.key ?? "";
+    await removePlacement(db, 1, (await placementOf(key)) ?? 0);
+    return key;
+  }
+
+  beforeEach(async () => {
+    const all = await kept();
+    if (all.length > 0) await env.MAIL.delete(all);
+  });
+
+  it("go with the last row that has them", async () => {
+    const key = await removed("removed");
+    expect(await kept()).toEqual([key]);
+    expect(await purge(env, onDay(91))).toMatchObject({ purged: 1 });
+    expect(await kept()).toEqual([]);
+    expect(await env.DIRECTORY.prepare("SELECT count(*) AS n FROM task").first("n")).toBe(0);
+  });
+
+  it("go an hour later where R2 did not answer", async () => {
+    const key = await removed("removed");
+    await expect(purge(broken, onDay(91))).rejects.toThrow("R2 is down");
+    expect(await subjects()).toEqual(["newest"]);
+    expect(await kept()).toEqual([key]);
+    expect(await purge(env, onDay(91) + 3600_000)).toMatchObject({ purged: 0 });
+    expect(await kept()).toEqual([]);
+  });
+
+  it("stay as long as another mailbox has them", async () => {
+    const key = await removed("both");
+    await store({ account: 2, at: NOON, portal: true }, ["Subject: both", "", "text"]);
+    await db.prepare("UPDATE message SET key = ? WHERE account = 2").bind(key).run();
+    await archived("newest of all", onDay(96));
+    expect(await purge(env, onDay(91))).toMatchObject({ purged: 1 });
+    expect(await kept()).toEqual([key]);
+    await db.prepare("UPDATE placement SET gone = 9, waiting = NULL").run();
+    await purge(env, onDay(92));
+    expect(await kept()).toEqual([]);
+  });
+
+  it("say which of its mailboxes was still to have it given back", async () => {
+    const { key } = await inPortal("both");
+    const other = await store({ account: 2, at: NOON, portal: true }, ["Subject: both", "", "text"]);
+    await db.prepare("UPDATE message SET key = ?1 WHERE key = ?2").bind(key, other.key).run();
+    await db.prepare("UPDATE placement SET waiting = NULL WHERE account = 1").run();
+    await purge(env, onDay(86));
+    const [copy] = await kept();
+    expect((await env.MAIL.head(copy ?? ""))?.customMetadata?.waiting).toBe("0:2");
   });
 });
 

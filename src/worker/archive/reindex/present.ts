@@ -1,9 +1,9 @@
 /** Which copies have a row already: found without reading their octets, where that is cheap. */
 import type { Env } from "../../env.ts";
-import { firstSince } from "../../store/expiry.ts";
+import { firstSince, keptRows } from "../../store/expiry.ts";
 import { rowsNear } from "../../store/messages.ts";
 import { shards } from "../../store/shard.ts";
-import { objectName } from "../raw.ts";
+import { KEPT, objectName } from "../raw.ts";
 import type { Copy } from "./contract.ts";
 import type { Expected } from "./copies.ts";
 
@@ -24,7 +24,11 @@ export async function presentCopies(env: Env, expected: readonly Expected[]): Pr
       to: await firstSince(db, Math.max(...times) + DISORDER),
     };
     const names = [...new Set(theirs.map((copy) => objectName(copy.key)))];
-    const rows = new Set((await rowsNear(db, range, names)).map(({ account, name }) => `${account} ${name}`));
+    const kept = [...new Set(theirs.map(({ key }) => key).filter((key) => key.startsWith(KEPT)))];
+    const rows = new Set([
+      ...(await rowsNear(db, range, names)).map(({ account, name }) => `${account} ${name}`),
+      ...(await keptRows(db, kept)).map(({ account, key }) => `${account} ${objectName(key)}`),
+    ]);
     for (const copy of theirs) if (rows.has(`${copy.account} ${objectName(copy.key)}`)) present.add(copy);
   }
   return present;

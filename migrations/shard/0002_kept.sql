@@ -1,0 +1,1 @@
+CREATE INDEX `message_kept` ON `message` (`key`) WHERE "message"."key" >= 'mail/';
