@@ -387,3 +387,17 @@ async function probe(port: number): Promise<string | null> {
   client.destroy();
   return reply;
 }
+
+it("a Worker that goes on behind its reply keeps neither the sender nor the end of the gateway waiting", async () => {
+  const { url, heard } = await startWorker({ afterwards: new Promise(() => undefined) });
+  const mx = await startMx(url);
+  const client = await SmtpClient.greet(mx.port);
+  for (let message = 1; message <= 2; message++) {
+    for (const command of ["MAIL FROM:<>", "RCPT TO:<b@example.org>", "DATA"]) await client.command(command);
+    expect(await client.command("x\r\n.")).toBe("250 2.0.0 Accepted as 01TEST");
+    expect(heard.open.size).toBe(message);
+  }
+  expect(await client.command("QUIT")).toMatch(/^221 /);
+  await mx.close();
+  expect(heard.open.size).toBe(2);
+});

@@ -71,20 +71,25 @@ function proxy<T extends object>(target: T, broken: Partial<Record<string, unkno
   });
 }
 
+/** A stub of which one call fails before it has had any effect. */
+function without<T extends object>(stub: T, name: string): T {
+  return new Proxy(stub, {
+    get: (stub, method) => {
+      if (method === name) return () => Promise.reject(new Error("the object is down"));
+      const value: unknown = Reflect.get(stub, method);
+      return typeof value === "function" ? (...args: unknown[]) => Reflect.apply(value, stub, args) : value;
+    },
+  });
+}
+
 /** The domain's object answers no call of that name. */
 function withoutCall(name: "hold" | "settleFinal"): Env {
-  const down = () => Promise.reject(new Error("the object is down"));
-  const namespace = proxy(env.DOMAIN, {
-    getByName: (domain: string) =>
-      new Proxy(env.DOMAIN.getByName(domain), {
-        get: (stub, method) => {
-          if (method === name) return down;
-          const value: unknown = Reflect.get(stub, method);
-          return typeof value === "function" ? (...args: unknown[]) => Reflect.apply(value, stub, args) : value;
-        },
-      }),
-  });
-  return { ...(env as Env), DOMAIN: namespace };
+  const DOMAIN = proxy(env.DOMAIN, { getByName: (domain: string) => without(env.DOMAIN.getByName(domain), name) });
+  return { ...(env as Env), DOMAIN };
+}
+
+function keeperWithout(name: string): Env["KEEPER"] {
+  return proxy(env.KEEPER, { get: (id: DurableObjectId) => without(env.KEEPER.get(id), name) });
 }
 
 const detached = { waitUntil: () => undefined };
@@ -391,18 +396,22 @@ describe("mail that email() brings, where the origin is known to be slow", () =>
     expect(await taken("No keeper")).toBe(1);
   });
 
+  it.each(["mail", "rcpt", "data", "write", "finish"] as const)(
+    "waits in the inbox where the keeper dies at %s, and the origin is not blamed",
+    async (step) => {
+      await organisation.origin.set({});
+      const dying = keeperWithout(step);
+      expect((await byEmail(ANN, `Keeper dies at ${step}`, dying)).final?.code).toBe(250);
+      expect(await rowsOf(`Keeper dies at ${step}`)).toMatchObject([{ inInbox: true, waiting: expect.any(Number) }]);
+      expect((await object().status())?.mode.doubt).toBe(false);
+      await run(2 * minutes);
+      expect(await rowsOf(`Keeper dies at ${step}`)).toMatchObject([{ inInbox: false }]);
+      expect(await taken(`Keeper dies at ${step}`)).toBe(1);
+    },
+  );
+
   it("is waited for by the Worker itself where the keeper does not take over", async () => {
-    const forgetful = proxy(env.KEEPER, {
-      get: (id: DurableObjectId) =>
-        new Proxy(env.KEEPER.get(id), {
-          get: (stub, method) => {
-            if (method === "keep") return () => Promise.reject(new Error("the keeper is away"));
-            const value: unknown = Reflect.get(stub, method);
-            return typeof value === "function" ? (...args: unknown[]) => Reflect.apply(value, stub, args) : value;
-          },
-        }),
-    });
-    const { final, afterwards } = await byEmail(ANN, "Not taken over", forgetful);
+    const { final, afterwards } = await byEmail(ANN, "Not taken over", keeperWithout("keep"));
     expect(final?.code).toBe(250);
     await organisation.origin.set({});
     await afterwards();
