@@ -6,7 +6,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const READY = "holdfast ready";
-const START_LIMIT = 60_000;
+/** A few seconds; on a machine that does much else besides, a minute and more. */
+const START_LIMIT = 180_000;
 
 export interface Addresses {
   /** `http://127.0.0.1:8787` */
@@ -47,7 +48,7 @@ export class Service {
       detached: own,
     });
     if (said && child.stderr) createInterface({ input: child.stderr }).on("line", said);
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       const late = setTimeout(
         () => reject(new Error(`the service was not ready in ${START_LIMIT / 1000} s`)),
         START_LIMIT,
@@ -60,6 +61,13 @@ export class Service {
         resolve();
       });
     });
+    try {
+      await ready;
+    } catch (error) {
+      // It may still come up: nobody would end it then.
+      child.kill("SIGTERM");
+      throw error;
+    }
     return new Service(child, readAddresses(state), token);
   }
 

@@ -15,6 +15,7 @@ export async function makeDatabases(
   say: Say,
 ): Promise<Record<string, string>> {
   let known = await list();
+  let anyMade = false;
   for (const { name } of databases) {
     if (known.has(name)) {
       say(`database ${name}: there`);
@@ -28,8 +29,10 @@ export async function makeDatabases(
         "Mend what wrangler names, then run npm run deploy again: it goes on here.",
       );
     say(`database ${name}: made`);
-    known = await list();
+    anyMade = true;
   }
+  // Its identifier is what the list says, not what the words of `create` say.
+  if (anyMade) known = await list();
   return Object.fromEntries(
     databases.map(({ binding, name }) => {
       const id = known.get(name);

@@ -4,51 +4,14 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { deploy, type Surroundings } from "../../../src/local/deploy/deploy.ts";
-import { type Options, parseOptions } from "../../../src/local/deploy/options.ts";
+import { deploy } from "../../../src/local/deploy/deploy.ts";
+import { parseOptions } from "../../../src/local/deploy/options.ts";
 import { type Wrangler, wranglerAt } from "../../../src/local/deploy/wrangler.ts";
 import { folder } from "../folder.ts";
-import { ACCOUNT_ID, type Account, emptyAccount, speak } from "./wrangler-double.ts";
+import { machine, options, TEMPLATE } from "./machine.ts";
+import { ACCOUNT_ID, type Account, emptyAccount } from "./wrangler-double.ts";
 
-const TEMPLATE = fileURLToPath(new URL("../../../wrangler.toml", import.meta.url));
 const URL_OF_WORKER = "https://holdfast.example.workers.dev";
-const GIVEN = ["--yes", "--hostname", "mx.example.net", "--operator-email", "ops@example.net"];
-const PASSWORD = "a password of the operator";
-
-function options(...argv: string[]): Options {
-  const read = parseOptions([...GIVEN, ...argv], { HOLDFAST_OPERATOR_PASSWORD: PASSWORD });
-  if (read.kind !== "options") throw new Error(JSON.stringify(read));
-  return read.options;
-}
-
-/** A machine with its `.deploy`, its login to `account`, and what was said and asked of wrangler. */
-function machine(account: Account) {
-  const place = folder();
-  const lines: string[] = [];
-  const commands: string[] = [];
-  const wrangler: Wrangler = {
-    async run(command, environment = {}) {
-      commands.push(command.join(" "));
-      const { ok, stdout, stderr } = speak(account, command, environment);
-      return { ok, stdout, words: `${stdout}${stderr}`.trim() };
-    },
-  };
-  const surroundings: Surroundings = {
-    template: TEMPLATE,
-    folder: place,
-    wrangler,
-    say: (line) => lines.push(line),
-    ask: null,
-    fetch: async (input) =>
-      String(input).endsWith("/api/health")
-        ? Response.json({ status: "ok", failing: [] })
-        : Response.json({ name: "example.org", origin: { host: "mail.example.org" } }),
-  };
-  const file = (name: string) =>
-    JSON.parse(readFileSync(join(place, "holdfast", name), "utf8")) as Record<string, unknown>;
-  return { surroundings, lines, commands, place, file, said: () => lines.join("\n") };
-}
-
 const WORKER_CATCHES = { enabled: false, catchAll: "worker:holdfast", catchAllEnabled: true, rules: [] };
 
 describe("npm run deploy", () => {
@@ -176,7 +139,10 @@ describe("npm run deploy", () => {
     expect(account.changes).toContain("migrations of holdfast-shard-7");
   });
 
-  it("ends in the same state after a failure at any command, before or after it took effect, and a second run", async () => {
+  it("ends in the same state after a failure at any command, before or after it took effect, and a second run", {
+    // A hundred deployments, each with its scrypt.
+    timeout: 300_000,
+  }, async () => {
     const wanted = { ...emptyAccount(), zones: { "example.org": { ...WORKER_CATCHES } } };
     const first = machine(wanted);
     await deploy(options("--zone", "example.org"), first.surroundings);
@@ -322,78 +288,6 @@ describe("Email Routing", () => {
     await expect(deploy(options("--zone", "example.com"), surroundings)).rejects.toThrow(
       /rules of example\.com could not be read\.\n.*Could not find zone/,
     );
-  });
-});
-
-describe("the Worker's secrets", () => {
-  it("rotates the gateways' secret without a moment in which one side does not know the other's", async () => {
-    const account = emptyAccount();
-    const { surroundings, said } = machine(account);
-    const now = () => account.workers.holdfast?.secrets.GATEWAY_SECRETS ?? "";
-    await deploy(options(), surroundings);
-    const first = now();
-    await deploy(options("--rotate", "gateway"), surroundings);
-    const [signs, also, ...more] = now().split(",");
-    expect(signs).toBe(first);
-    expect(also).toMatch(/^g2:/);
-    expect(more).toEqual([]);
-    expect(said()).toContain("run again with --retire gateway");
-    await expect(deploy(options("--rotate", "gateway"), surroundings)).rejects.toThrow("under way already");
-    await deploy(options("--retire", "gateway"), surroundings);
-    expect(now()).toBe(also);
-    await deploy(options("--retire", "gateway"), surroundings);
-    expect(now()).toBe(also);
-  });
-
-  it("puts a new master key before the old one, which still opens what it sealed", async () => {
-    const account = emptyAccount();
-    const { surroundings } = machine(account);
-    await deploy(options(), surroundings);
-    const old = account.workers.holdfast?.secrets.MASTER_KEYS;
-    await deploy(options("--rotate", "master"), surroundings);
-    expect(account.workers.holdfast?.secrets.MASTER_KEYS).toMatch(/^k2:.*,k1:/);
-    expect(account.workers.holdfast?.secrets.MASTER_KEYS?.split(",")[1]).toBe(old);
-  });
-
-  it("refuses to rotate what it does not know, and takes it from the environment", async () => {
-    const account = emptyAccount();
-    await deploy(options(), machine(account).surroundings);
-    const { surroundings } = machine(account);
-    await expect(deploy(options("--rotate", "gateway"), surroundings)).rejects.toThrow("Set HOLDFAST_GATEWAY_SECRETS");
-    const known = account.workers.holdfast?.secrets.GATEWAY_SECRETS ?? null;
-    await deploy({ ...options("--rotate", "gateway"), gatewaySecrets: known }, surroundings);
-    expect(account.workers.holdfast?.secrets.GATEWAY_SECRETS).toMatch(/^g1:.*,g2:/);
-  });
-
-  it("shows new secrets once and keeps none where that was chosen, also when the upload failed at first", async () => {
-    const account = emptyAccount();
-    const { surroundings, said, place } = machine(account);
-    const failing: Wrangler = {
-      run: (command, environment) =>
-        command[0] === "deploy" && command[1] !== "--dry-run"
-          ? Promise.resolve({ ok: false, stdout: "", words: "fetch failed" })
-          : surroundings.wrangler.run(command, environment),
-    };
-    await expect(deploy(options("--secrets", "show"), { ...surroundings, wrangler: failing })).rejects.toThrow();
-    expect(said()).not.toContain("MASTER_KEYS=");
-    await deploy(options(), surroundings);
-    const secrets = account.workers.holdfast?.secrets ?? {};
-    for (const [name, value] of Object.entries(secrets)) expect(said()).toContain(`${name}=${value}`);
-    expect(readdirSync(join(place, "holdfast")).filter((name) => name.includes("secret"))).toEqual([]);
-    const shown = said().length;
-    await deploy(options(), surroundings);
-    expect(said().slice(shown)).not.toContain(secrets.MASTER_KEYS);
-  });
-
-  it("makes the operator's password where none is given, and shows it once", async () => {
-    const account = emptyAccount();
-    const { surroundings, lines } = machine(account);
-    await deploy({ ...options(), password: null }, surroundings);
-    const shown = lines.filter((line) => /password \S{20} \(shown this once\)/.test(line));
-    expect(shown).toHaveLength(1);
-    await deploy({ ...options(), password: null }, surroundings);
-    expect(lines.filter((line) => line.includes("password"))).toHaveLength(1);
-    expect(account.workers.holdfast?.secrets).not.toHaveProperty("OPERATOR_PASSWORD");
   });
 });
 
