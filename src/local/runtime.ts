@@ -19,6 +19,8 @@ export interface RuntimeOptions {
   /** Variables and secrets, over those of wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly say: (line: string) => void;
+  /** V8's inspector on loopback, for who measures; 0: a free port. Absent: none. */
+  readonly inspectorPort?: number;
 }
 
 /** As much of it as is touched here; its own type does not resolve to an object's. */
@@ -127,6 +129,7 @@ function miniflareOptions(options: RuntimeOptions, port: number) {
     unsafeLocalExplorer: false,
     unsafeObservability: false,
     resourcePersistencePath: persisted,
+    ...(options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort }),
   });
 }
 
