@@ -451,3 +451,16 @@ describe("a recipient who is not covered: nothing is stored, so the sender waits
     expect((await late([DAN], "Not covered, email()", { patience })).final?.code).toBe(451);
   });
 });
+
+it("an origin behind a gateway is waited for in the same way", async () => {
+  const domain = "slow-through.example";
+  const { origin } = await createOrganisation(domain, { transport: "gateway" });
+  await origin.set(HELD);
+  const { final, afterwards } = await late([`ann@${domain}`], "Through a gateway");
+  expect(final?.code).toBe(250);
+  expect(await kept(domain)).toMatchObject([{ inInbox: true }]);
+  await origin.set({});
+  await afterwards();
+  expect(await kept(domain)).toMatchObject([{ inInbox: false }]);
+  expect((await origin.messages()).map(({ accepted }) => accepted)).toEqual([true]);
+});
