@@ -70,7 +70,6 @@ function tablesOf(cells: readonly FaultCell[]): string[] {
     const without = found.find(({ call }) => call === "")?.came;
     const rows = [...Map.groupBy(found, ({ call }) => call)]
       .filter(([call]) => call !== "")
-      .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([call, cells]) => {
         const came = columns.map((column) => cells.find(({ fault }) => fault === column)?.came ?? "");
         return line([call, ...came]);

@@ -25,6 +25,8 @@ export interface StepDetail {
   readonly held?: boolean;
   /** Closes the connection: instead of a reply, or after it where `reply` is given. */
   readonly drop?: boolean;
+  /** Final dot only: the message is taken, although with `drop` or `silent` the sender never hears of it. */
+  readonly taken?: boolean;
   /** Octets sent right behind the reply, in the same write. */
   readonly trailing?: string;
   /** STARTTLS only: after the 220, these octets instead of a handshake. */

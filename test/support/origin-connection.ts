@@ -261,7 +261,7 @@ class Connection {
     // Recorded before the reply goes out: whoever hears the reply finds the message here.
     this.#host.message({
       ...message,
-      accepted: !step.silent && (step.reply ?? (step.drop ? "" : "250")).startsWith("2"),
+      accepted: step.taken === true || (!step.silent && (step.reply ?? (step.drop ? "" : "250")).startsWith("2")),
     });
     this.#forget();
     return this.#perform(step, "250 2.0.0 queued");

@@ -2,7 +2,7 @@
  * Redelivery's own record, in the SQLite of the domain's object: written before a message is sent and after the 250, so
  * that a crash repeats at most the one message in flight on each connection, and no two runs send the same message.
  */
-import { and, count, eq, inArray, lt, min, or, sql } from "drizzle-orm";
+import { and, count, eq, inArray, lt, or, sql } from "drizzle-orm";
 import { FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
 import type { DomainDatabase } from "../domain/database.ts";
 import { flight } from "../store/domain.schema.ts";
@@ -145,7 +145,8 @@ export class Flights {
   /** Unix milliseconds; null where nothing is deferred or held. */
   nextDue(): number | null {
     const row = this.#db
-      .select({ at: min(flight.dueAt) })
+      // In the last millisecond of a withdrawal what is read is still blocked: a run at that very time would be in vain.
+      .select({ at: sql<number | null>`min(${flight.dueAt} + (${flight.state} = 'withdrawn'))` })
       .from(flight)
       .where(inArray(flight.state, ["deferred", "withdrawn", "awaiting"]))
       .get();

@@ -3,6 +3,7 @@
  * object. It learns which calls a piece of work makes, and makes one of them fail.
  */
 import { env } from "cloudflare:test";
+import { vi } from "vitest";
 import { DomainObject } from "../../../src/worker/domain/object.ts";
 import { calm, hasten, hurry } from "./haste.ts";
 import { describeStatements } from "./statement.ts";
@@ -64,12 +65,16 @@ async function watched(fault: Watch["fault"], work: () => Promise<unknown>): Pro
   watch = mine;
   // Whoever waits for an answer that never comes need not wait for the whole of its limit.
   if (fault?.kind === "never" || fault?.kind === "neverAfter") hasten(["store/deadline.ts"], QUICK, false);
+  // What is made to fail is told to the console, hundreds of times with its stack: that helps nobody.
+  const silenced = [vi.spyOn(console, "error"), vi.spyOn(console, "warn")];
+  for (const spy of silenced) spy.mockImplementation(() => undefined);
   try {
     await work();
     return mine;
   } finally {
     watch = null;
     calm();
+    for (const spy of silenced) spy.mockRestore();
   }
 }
 
@@ -94,7 +99,7 @@ function strikes(name: string): Fault | null {
 }
 
 /** Milliseconds: many times what a call to a binding takes here. */
-const QUICK = 250;
+const QUICK = 200;
 
 type Method = (...args: never[]) => unknown;
 

@@ -56,6 +56,25 @@ export function matrix(title: string, scenario: Scenario): void {
   });
 }
 
+/** A case of a table whose rows are no calls of bindings. */
+export interface Case {
+  readonly row: string;
+  readonly column: string;
+  play(): Promise<string>;
+}
+
+/** @param columns all of them, in their order */
+export function table(title: string, columns: readonly string[], cases: readonly Case[]): void {
+  describe(title, () => {
+    for (const { row, column, play } of cases) {
+      it(`${row}: ${column}`, { timeout: CASE_TIMEOUT }, async ({ task }) => {
+        const came = await play();
+        task.meta.faultCell = { scenario: title, call: row, fault: column, columns, came };
+      });
+    }
+  });
+}
+
 function wordsFor({ name, nth }: Call): string {
   return nth === 1 ? name : `${name} (${nth})`;
 }
@@ -65,13 +84,15 @@ const free = new Map<string, Scene>();
 
 /** A scene for each case; where one went well, the next takes it over. */
 export function onStage(options: SceneOptions, play: (scene: Scene, attempt: Attempt) => Promise<string>): Scenario {
-  const kind = JSON.stringify(options.shards ?? {});
-  return async (attempt) => {
-    const scene = free.get(kind) ?? (await Scene.open(options));
-    free.delete(kind);
-    await scene.begin(options);
-    const came = await play(scene, attempt);
-    free.set(kind, scene);
-    return came;
-  };
+  return (attempt) => withScene(options, (scene) => play(scene, attempt));
+}
+
+export async function withScene(options: SceneOptions, play: (scene: Scene) => Promise<string>): Promise<string> {
+  const kind = JSON.stringify([options.shards, options.secure]);
+  const scene = free.get(kind) ?? (await Scene.open(options));
+  free.delete(kind);
+  await scene.begin(options);
+  const came = await play(scene);
+  free.set(kind, scene);
+  return came;
 }

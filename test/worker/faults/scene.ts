@@ -1,5 +1,5 @@
 /** A domain with its server and mailboxes, and what may be seen of a message from the outside. */
-import { env } from "cloudflare:test";
+import { env, evictDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import { mendArchive } from "../../../src/worker/archive/mend.ts";
 import type { LoggedEvent } from "../../../src/worker/domain/contract.ts";
@@ -18,6 +18,8 @@ export interface SceneOptions {
   readonly mode?: "normal" | "emergency";
   /** How the origin behaves until it is repaired; `down`: its port is closed. */
   readonly origin?: Behaviour | "down";
+  /** STARTTLS and AUTH before anything else. */
+  readonly secure?: boolean;
   /** Which shard each mailbox lives on; absent: all on the first. */
   readonly shards?: Readonly<Record<string, number>>;
 }
@@ -38,23 +40,34 @@ export interface Kept {
 const ROUNDS = 60;
 const ROUND_SECONDS = 60;
 
+const LOGIN = { name: "holdfast", password: "a password of the tests" };
+const SECURE: Behaviour = { tls: "starttls", user: LOGIN };
+
 /** Covered: ann and bob, who share info@. Registered, not covered: dan. Switching is by hand, probes are good. */
 export class Scene {
   readonly domain: TestDomain;
   readonly origin: Origin;
   readonly #mailboxes: ReadonlyMap<string, Mailbox>;
+  /** What every behaviour of its origin has in it. */
+  readonly #ordinary: Behaviour;
   #down = false;
   /** The last event before the case that is played. */
   #since = 0;
 
-  private constructor(domain: TestDomain, origin: Origin, mailboxes: ReadonlyMap<string, Mailbox>) {
+  private constructor(
+    domain: TestDomain,
+    origin: Origin,
+    mailboxes: ReadonlyMap<string, Mailbox>,
+    ordinary: Behaviour,
+  ) {
     this.domain = domain;
     this.origin = origin;
+    this.#ordinary = ordinary;
     this.#mailboxes = mailboxes;
   }
 
-  static async open({ shards = {} }: Pick<SceneOptions, "shards"> = {}): Promise<Scene> {
-    const origin = await createOrigin();
+  static async open({ shards = {}, secure = false }: SceneOptions): Promise<Scene> {
+    const origin = await createOrigin(secure ? SECURE : {});
     const domain = await TestDomain.create({ port: origin.port, coverage: "selected", switching: "manual" });
     const mailboxes = new Map<string, Mailbox>();
     for (const [local, aliases, covered] of [
@@ -72,7 +85,9 @@ export class Scene {
     }
     await domain.start();
     await domain.run(0);
-    return new Scene(domain, origin, mailboxes);
+    const scene = new Scene(domain, origin, mailboxes, secure ? SECURE : {});
+    if (secure) await scene.#login();
+    return scene;
   }
 
   /** A case begins: with an origin like that, in that mode, and nothing of the cases before. */
@@ -85,7 +100,21 @@ export class Scene {
     this.#since = (await this.domain.rpc.events(null, 1))[0]?.seq ?? 0;
     this.#down = origin === "down";
     if (origin === "down") await this.origin.stop();
-    else await this.origin.set(origin);
+    else await this.mend(origin);
+  }
+
+  async #login(): Promise<void> {
+    const { name: username, password } = LOGIN;
+    const origin = {
+      transport: "smtp",
+      host: "127.0.0.1",
+      port: this.origin.port,
+      tls: "starttls",
+      username,
+      password,
+    };
+    const { status, body } = await asOperator("PUT", `/api/domains/${this.domain.name}`, { origin });
+    if (status !== 200) throw new Error(`the route was not taken: ${status} ${JSON.stringify(body)}`);
   }
 
   address(local: string): string {
@@ -100,13 +129,14 @@ export class Scene {
 
   /** Its server is there again, and behaves like that. */
   async mend(behaviour: Behaviour): Promise<void> {
-    await this.origin.set(behaviour);
+    await this.origin.set({ ...this.#ordinary, ...behaviour });
     if (this.#down) await this.origin.start();
     this.#down = false;
   }
 
   /** Its server is well again, and mail goes to it. */
   async repair(): Promise<void> {
+    this.domain.wait(1); // no clock stands still between a person's act and a run
     await this.mend({});
     await this.domain.rpc.choose("normal", "admin@example.org");
   }
@@ -121,6 +151,12 @@ export class Scene {
       await this.wake();
       await this.domain.run(ROUND_SECONDS);
     }
+  }
+
+  /** Its object ends without a word, and begins anew on what it has stored. */
+  async restart(): Promise<void> {
+    await evictDurableObject(this.domain.object);
+    await this.domain.enter();
   }
 
   /** Cron, each minute. */
