@@ -99,7 +99,7 @@ function strikes(name: string): Fault | null {
 }
 
 /** Milliseconds: many times what a call to a binding takes here. */
-const QUICK = 200;
+const QUICK = 150;
 
 type Method = (...args: never[]) => unknown;
 

@@ -24,7 +24,7 @@ const WAYS: Readonly<Record<string, Step>> = {
 const COLUMNS = Object.keys(WAYS);
 
 /** Many times what a reply takes here; the sum over a message is limited too. */
-const SOON = 700;
+const SOON = 300;
 const WAITS_FOR_ORIGIN = ["deliver/socket.ts", "receive/budget.ts"];
 
 /** The first of these steps goes wrong; after that the origin is well. */

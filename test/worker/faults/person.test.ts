@@ -8,14 +8,14 @@ import { Sender, subjectOf } from "./sender.ts";
 
 const EMERGENCY = { mode: "emergency", origin: "down" } as const;
 
-for (const act of ["moves", "deletes"] as const) {
-  for (const then of ["tries again where it failed", "leaves it where it failed"] as const) {
-    matrix(
-      `a person ${act} a message that waits, and ${then}`,
-      onStage(EMERGENCY, (scene, attempt) => take(scene, attempt, act, then.startsWith("tries again"))),
-    );
-  }
-}
+matrix(
+  "a person moves a message that waits, and tries again where it failed",
+  onStage(EMERGENCY, (scene, attempt) => take(scene, attempt, "moves", true)),
+);
+matrix(
+  "a person deletes a message that waits, and leaves it where it failed",
+  onStage(EMERGENCY, (scene, attempt) => take(scene, attempt, "deletes", false)),
+);
 matrix(
   "a person has a message of the archive delivered again, to the origin",
   onStage({}, (scene, attempt) => again(scene, attempt)),

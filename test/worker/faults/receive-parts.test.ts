@@ -8,10 +8,6 @@ const LARGE = { to: ["ann"], holders: ["ann"], size: 1_200_000 } as const;
 matrix("a large message, the origin accepts", receiving({ ...LARGE, way: "Email Routing" }));
 matrix("a large message, the origin is out of reach", receiving({ ...LARGE, way: "Email Routing", origin: "down" }));
 matrix(
-  "a large message in emergency mode",
-  receiving({ ...LARGE, way: "the gateway", mode: "emergency", origin: "down" }),
-);
-matrix(
   "two recipients in one transaction, the origin accepts",
   receiving({ way: "the gateway", to: ["ann", "bob"], holders: ["ann", "bob"] }),
 );

@@ -80,7 +80,7 @@ export class Scene {
       if (shard !== 0) await moveTo(shard, account, domain.id);
       const name = `${local}@${domain.name}`;
       const principal = { kind: "user", name, mailbox: account, domain: domain.id, shard } as const;
-      const { token } = await openSession(env as Env, principal, Date.now());
+      const { token } = await openSession(env as Env, principal, NOON); // also when tests of retention have gone ahead
       mailboxes.set(local, { account, shard, token });
     }
     await domain.start();

@@ -120,13 +120,14 @@ export async function redeliverMessage(
     }
     address = box.address;
   }
+  // Read before: what fails after the delivery would make a person ask for it again.
+  const row = await findDomainById(db, message.domain, { kind: "all" });
   const { kind, detail, lineEndsChanged } = await redeliver(
     env,
     ctx,
     { shard: message.shard, id: message.id },
     address,
   );
-  const row = await findDomainById(db, message.domain, { kind: "all" });
   if (row) {
     const data = { message: idOf(message), outcome: kind, ...(address !== undefined && { to: address }) };
     await logEvent(env, row.name, { kind: "archive_redelivered", actor: principal.name, data });

@@ -90,10 +90,9 @@ export async function changeMessage(
     }
   }
   const { seen, flagged } = change;
-  if (seen !== undefined || flagged !== undefined) {
-    const wanted = { ...(seen !== undefined && { seen }), ...(flagged !== undefined && { flagged }) };
-    await setFlags(db, user.mailbox, [message.id], flagChange(wanted));
-  }
+  if (seen === undefined && flagged === undefined) return ok({ message, cancelled });
+  const wanted = { ...(seen !== undefined && { seen }), ...(flagged !== undefined && { flagged }) };
+  await setFlags(db, user.mailbox, [message.id], flagChange(wanted));
   const now = await findPlacement(db, user.mailbox, message.id);
   return now ? ok({ message: now, cancelled }) : err(notFound("such message in your mailbox"));
 }
@@ -122,7 +121,8 @@ function move(
     const id = await movePlacement(db, user.mailbox, message.id, folder.id);
     if (id === null) return { message: null, how: null };
     const how = folder.role === "trash" ? "removed" : "kept";
-    return { message: await findPlacement(db, user.mailbox, id), how };
+    // Known without another read, whose failure would hide that it was moved.
+    return { message: { ...message, id, folder: folder.id, waiting: null }, how };
   });
 }
 
