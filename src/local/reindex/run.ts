@@ -90,7 +90,7 @@ export function summary({ totals, problems }: ReindexResult, dryRun: boolean): s
   const verb = dryRun ? "would be indexed" : "indexed";
   return [
     `${of("seen")} messages looked at: ${of("indexed")} copies ${verb} (${of("waiting")} waiting, ${of("refused")} refused)`,
-    `${of("present")} were there, ${of("repeats")} repeats, ${of("skipped")} passed over, ${of("nobody")} for nobody's address`,
+    `${of("present")} were there (${of("settled")} set right), ${of("repeats")} repeats, ${of("skipped")} passed over, ${of("nobody")} for nobody's address`,
     `${problems} problems`,
   ].join("; ");
 }

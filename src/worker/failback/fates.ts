@@ -3,7 +3,7 @@
  * refused or taken out must not be queued again when an index that was lost is made anew (docs/decisions/010).
  */
 
-import { inArray, lt, sql } from "drizzle-orm";
+import { eq, inArray, lt, sql } from "drizzle-orm";
 import { decodeTime, isValid } from "ulidx";
 import { FATE_DAYS, KEEP_DAYS } from "../../core/limits.ts";
 import type { FateState } from "../../core/verdict.ts";
@@ -52,6 +52,12 @@ export class Fates {
 
   taken(taken: readonly Taken[], now: number): void {
     for (const { flight, account, how } of taken) this.note([copyKey(flight, account)], how, now);
+  }
+
+  /** Longer ago than flights remember. */
+  isDelivered(flight: string): boolean {
+    const row = this.#db.select({ state: fate.state }).from(fate).where(eq(fate.key, flight)).get();
+    return row?.state === "delivered";
   }
 
   /**

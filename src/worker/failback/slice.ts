@@ -110,8 +110,12 @@ class Slice {
       case "sending":
         return known.at < this.#ports.clock() - FLIGHT_LEASE;
       case undefined:
-        return true;
+        break;
     }
+    // An index that was set back to an earlier time shows it once more.
+    if (!this.#ports.flights.fates.isDelivered(flight.key)) return true;
+    this.#settlement.delivered(flight);
+    return false;
   }
 
   /** Starts as many lanes as the ramp allows. */

@@ -179,16 +179,19 @@ export async function keepInPortal(db: D1Database, placementIds: readonly number
 }
 
 /** The placements of messages that wait. @param messages their own numbers */
-export async function waitingPlacements(db: D1Database, messages: readonly number[]): Promise<number[]> {
+export async function waitingPlacements(
+  db: D1Database,
+  messages: readonly number[],
+): Promise<{ id: number; message: number }[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT id FROM placement WHERE message IN (SELECT value FROM json_each(?1)) AND waiting > 0 AND gone IS NULL`,
+        `SELECT id, message FROM placement WHERE message IN (SELECT value FROM json_each(?1)) AND waiting > 0 AND gone IS NULL`,
       )
       .bind(JSON.stringify(messages))
-      .all<{ id: number }>(),
+      .all<{ id: number; message: number }>(),
     INDEX_TIMEOUT,
     "D1 read of what waits",
   );
-  return results.map(({ id }) => id);
+  return results;
 }

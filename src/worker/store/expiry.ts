@@ -124,15 +124,18 @@ export async function dropMessages(db: D1Database, ids: readonly number[]): Prom
 }
 
 /** Rows of copies under `mail/`. @param keys of these alone: the index `message_kept` has no others */
-export async function keptRows(db: D1Database, keys: readonly string[]): Promise<{ key: string; account: number }[]> {
+export async function keptRows(
+  db: D1Database,
+  keys: readonly string[],
+): Promise<{ id: number; key: string; account: number }[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT key, account FROM message INDEXED BY message_kept
+        `SELECT id, key, account FROM message INDEXED BY message_kept
          WHERE key >= 'mail/' AND key IN (SELECT value FROM json_each(?1))`,
       )
       .bind(JSON.stringify(keys))
-      .all<{ key: string; account: number }>(),
+      .all<{ id: number; key: string; account: number }>(),
     INDEX_TIMEOUT,
     "D1 read of kept messages",
   );

@@ -138,16 +138,16 @@ export async function rowsNear(
   db: D1Database,
   range: { readonly from: number; readonly to: number },
   names: readonly string[],
-): Promise<{ account: number; name: string }[]> {
+): Promise<{ id: number; account: number; name: string }[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT account, substr(key, -26) AS name
-         FROM (SELECT account, key FROM message WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ${MAX_NEAR})
+        `SELECT id, account, substr(key, -26) AS name
+         FROM (SELECT id, account, key FROM message WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ${MAX_NEAR})
          WHERE substr(key, -26) IN (SELECT value FROM json_each(?3))`,
       )
       .bind(range.from, range.to, JSON.stringify(names))
-      .all<{ account: number; name: string }>(),
+      .all<{ id: number; account: number; name: string }>(),
     INDEX_TIMEOUT,
     "D1 read of keys",
   );

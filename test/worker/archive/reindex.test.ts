@@ -1,10 +1,12 @@
 /** An index that was lost is made anew: nothing that waited is lost, and nothing is queued that the origin or a person has settled. */
-import { env, runDurableObjectAlarm } from "cloudflare:test";
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { newKey, putRaw } from "../../../src/worker/archive/raw.ts";
 import { purge } from "../../../src/worker/archive/retention.ts";
 import type { DomainRpc } from "../../../src/worker/domain/contract.ts";
+import { openDatabase } from "../../../src/worker/domain/database.ts";
 import type { Env } from "../../../src/worker/env.ts";
+import { Flights } from "../../../src/worker/failback/flights.ts";
 import { asOperator, json, PASSWORD, signInAs } from "../access/client.ts";
 import {
   belowOurs,
@@ -239,6 +241,56 @@ describe("after its shard was lost", () => {
     expect((await json("GET", "/api/mail/folders", { token: ann })).body.items).toEqual([]);
     await reindex();
     expect(((await json("GET", "/api/mail/folders", { token: ann })).body.items as unknown[]).length).toBe(6);
+  });
+});
+
+describe("after its shard was set back to an earlier time", () => {
+  const tables = ["account", "folder", "message", "placement"] as const;
+  type Rows = Record<string, unknown>;
+
+  /** As Time Travel does. The full text is left out: nobody searches here. */
+  async function setBack(act: () => Promise<void>): Promise<void> {
+    const saved = await Promise.all(tables.map((table) => env.SHARD_0.prepare(`SELECT * FROM ${table}`).all<Rows>()));
+    await act();
+    await loseShard();
+    for (const [index, table] of tables.entries()) {
+      for (const row of saved[index]?.results ?? []) {
+        const names = Object.keys(row);
+        const values = names.map((_, at) => `?${at + 1}`);
+        const statement = `INSERT INTO ${table} (${names.join()}) VALUES (${values.join()})`;
+        await env.SHARD_0.prepare(statement)
+          .bind(...names.map((name) => row[name]))
+          .run();
+      }
+    }
+  }
+
+  it("mail that was given back since is not sent again, however long ago, even before a reindex", async () => {
+    await arrives(ANN, { Subject: "Given back since" });
+    await setBack(async () => {
+      expect(await givenBack()).toEqual(["Given back since"]);
+      // Flights remember an hour; here it is over.
+      await runInDurableObject(env.DOMAIN.getByName(DOMAIN), (_object, state) => {
+        new Flights(openDatabase(state.storage)).sweep(Date.now() + 2 * 3600_000);
+      });
+    });
+    expect(await view()).toEqual(["ann: Given back since: waiting"]);
+    expect(await givenBack()).toEqual([]);
+    expect(await view()).toEqual(["ann: Given back since: archive"]);
+  });
+
+  it("what a person did since, and what the origin refused, is set right; the rest waits on", async () => {
+    for (const subject of ["Moved since", "Deleted since", "Waits on"]) await arrives(ANN, { Subject: subject });
+    await setBack(async () => {
+      for (const { id, subject } of await inbox()) {
+        const path = `/api/mail/messages/${id}`;
+        if (subject === "Moved since") await json("PATCH", path, { token: ann, body: { folder: "junk" } });
+        if (subject === "Deleted since") await json("DELETE", path, { token: ann });
+      }
+    });
+    expect(await reindex()).toMatchObject({ present: 3, settled: 2, indexed: 0 });
+    expect(await view()).toEqual(["ann: Deleted since: archive", "ann: Moved since: inbox", "ann: Waits on: waiting"]);
+    expect(await givenBack()).toEqual(["Waits on"]);
   });
 });
 

@@ -29,6 +29,7 @@ const Step = z
         waiting: z.int().openapi({ description: "Of these, in the backlog." }),
         refused: z.int().openapi({ description: "Of these, refused by the origin." }),
         present: z.int().openapi({ description: "Copies that had a row." }),
+        settled: z.int().openapi({ description: "Rows that said that a message waits which is settled: set right." }),
         repeats: z.int().openapi({ description: "Further octets of a message that has a row." }),
         skipped: z.int().openapi({ description: "Never accepted, or past their time." }),
         nobody: z.int().openapi({ description: "For addresses that are nobody's now: in the domain's own account." }),

@@ -30,8 +30,9 @@ export interface ReindexCounts {
   indexed: number;
   waiting: number;
   refused: number;
-  /** Copies that had a row. */
+  /** Copies that had a row; of these, rows that said that a message waits which is settled. */
   present: number;
+  settled: number;
   /** Octets of a message that the index has from another time. */
   repeats: number;
   /** Objects whose message was never accepted, or is past its time. */
@@ -79,6 +80,7 @@ export const noCounts = (): ReindexCounts => ({
   waiting: 0,
   refused: 0,
   present: 0,
+  settled: 0,
   repeats: 0,
   skipped: 0,
   nobody: 0,

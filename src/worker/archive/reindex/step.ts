@@ -28,7 +28,7 @@ import { type Expected, expectedOf } from "./copies.ts";
 import { cursorOf, type Position, positionOf } from "./cursor.ts";
 import { indexGroup } from "./group.ts";
 import { makeAccounts } from "./mailboxes.ts";
-import { presentCopies } from "./present.ts";
+import { presentCopies, settlePresent } from "./present.ts";
 
 const DAY = 24 * 3600_000;
 
@@ -91,6 +91,7 @@ class Step {
     const expected = await expectedOf(this.#env, page.objects, (problem) => problems.push(problem));
     const wanted = expected.map((one) => this.#onShard(one));
     const present = await presentCopies(this.#env, wanted);
+    if (!this.#options.dryRun) this.#counts.settled += await settlePresent(this.#env, present);
     const objects = new Map(wanted.map((one) => [one.object.key, one]));
 
     let last = after;
@@ -132,7 +133,7 @@ class Step {
   }
 
   /** The origin may not have answered yet: then nobody knows where it goes. */
-  #isUnderWay({ copies }: Expected, present: ReadonlySet<Copy>): boolean {
+  #isUnderWay({ copies }: Expected, present: ReadonlyMap<Copy, number>): boolean {
     const first = copies.find((copy) => {
       const { place, by } = copy.verdict(true);
       return !present.has(copy) && place === "archive" && by === "guess";
@@ -142,7 +143,7 @@ class Step {
     return rest > 0;
   }
 
-  async #index(group: readonly Expected[], present: ReadonlySet<Copy>): Promise<void> {
+  async #index(group: readonly Expected[], present: ReadonlyMap<Copy, number>): Promise<void> {
     for (const { copies } of group) this.#at = copies[0]?.receipt.at ?? this.#at;
     const due = group.map(({ object, copies }) => ({
       object,

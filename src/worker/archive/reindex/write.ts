@@ -8,13 +8,14 @@ import type { DomainRpc } from "../../domain/contract.ts";
 import type { Env } from "../../env.ts";
 import { copyKey } from "../../failback/fates.ts";
 import { flightKey } from "../../failback/ports.ts";
-import { keepInPortal, markRefused, removeDelivered, waitingPlacements } from "../../store/backlog.ts";
+import { waitingPlacements } from "../../store/backlog.ts";
 import { within } from "../../store/deadline.ts";
 import { rekey } from "../../store/expiry.ts";
 import { findSame, renameMessage, type SameMessage } from "../../store/messages.ts";
 import { type IndexEntry, indexMessage } from "../index.ts";
 import { objectName } from "../raw.ts";
 import type { Copy } from "./contract.ts";
+import { settleAs } from "./present.ts";
 
 export interface ReadCopy {
   readonly copy: Copy;
@@ -115,10 +116,8 @@ async function amend(env: Env, db: D1Database, one: ReadCopy, row: SameMessage):
   const superseded = isGuess(verdict) && theirs === "turned_away";
   const better = verdict.by === "known" && (theirs === null || theirs === "turned_away");
   if (!superseded && !better) return "repeat";
-  const waiting = await waitingPlacements(db, [row.id]);
-  if (verdict.place === "archive") await removeDelivered(db, waiting);
-  else if (verdict.place === "refused") await markRefused(db, waiting, copy.reply ?? "null");
-  else if (verdict.place === "inbox") await keepInPortal(db, waiting);
+  const waiting = (await waitingPlacements(db, [row.id])).map(({ id }) => id);
+  await settleAs(db, verdict.place, waiting, copy.reply);
   if (superseded) await renameMessage(db, row.id, entry.once, guessName(entry.once));
   await rekey(db, [row.id], row.key, entry.key);
   return "amended";
