@@ -1,5 +1,5 @@
 /** The raw store: the received octets and nothing else. Sole owner of R2's keys. */
-import { decodeTime, ulid } from "ulidx";
+import { ulid } from "ulidx";
 import type { Receipt } from "./meta.ts";
 
 /** What keys under the archive's rule begin with, and those under none. */
@@ -53,12 +53,6 @@ export function hourPrefix(at: number): string {
 /** What the copies of one message have in common, wherever they lie: the receipt's ULID. */
 export function objectName(key: string): string {
   return key.slice(key.lastIndexOf("/") + 1);
-}
-
-/** Where it lay under the archive's rule. @param key under `mail/` or `archive/` */
-export function archiveKey(key: string): string {
-  const name = objectName(key);
-  return `${hourPrefix(decodeTime(name))}${name}`;
 }
 
 /** Where what the portal still references goes before the archive's rule takes it: the same each time for the same object. */
@@ -157,11 +151,11 @@ function flatten(metadata: RawMetadata): Record<string, string> {
     at: String(receipt.at),
     host: receipt.host,
     ip: receipt.client.ip,
-    helo: receipt.client.helo.slice(0, 255),
+    helo: ascii(receipt.client.helo.slice(0, 255)),
     protocol: receipt.client.protocol,
     direction,
     domain,
-    from,
+    from: ascii(from),
     recipients: `[${recipients.map(escaped).join(",")}]`,
     body,
     smtputf8: String(smtputf8),
@@ -172,6 +166,17 @@ function flatten(metadata: RawMetadata): Record<string, string> {
 /** What a recipient takes up of MAX_ENVELOPE_METADATA_BYTES, in octets. */
 export function recipientOctets(to: string): number {
   return escaped(to).length + 1;
+}
+
+const ESCAPED = "u:";
+
+/** R2's metadata is ASCII: what is not (RFC 6531) is written as JSON behind a mark that no address begins with. */
+function ascii(text: string): string {
+  return /^[ -~]*$/.test(text) && !text.startsWith(ESCAPED) ? text : `${ESCAPED}${escaped(text)}`;
+}
+
+function fromAscii(text: string | undefined): string {
+  return text?.startsWith(ESCAPED) ? (JSON.parse(text.slice(ESCAPED.length)) as string) : (text ?? "");
 }
 
 /** JSON in ASCII: with one letter beyond Latin-1 R2 counts two octets for each of all the others too. */
@@ -188,11 +193,11 @@ export function metadataOf(object: Pick<R2Object, "key" | "customMetadata">): Ra
       id: m.id,
       at: Number(m.at),
       host: m.host ?? "",
-      client: { ip: m.ip ?? "", helo: m.helo ?? "", protocol: m.protocol ?? "ESMTP" },
+      client: { ip: m.ip ?? "", helo: fromAscii(m.helo), protocol: m.protocol ?? "ESMTP" },
     },
     direction: m.direction === "out" ? "out" : "in",
     domain: m.domain ?? "",
-    from: m.from ?? "",
+    from: fromAscii(m.from),
     recipients: JSON.parse(m.recipients) as string[],
     body: m.body === "7BIT" ? "7BIT" : "8BITMIME",
     smtputf8: m.smtputf8 === "true",
