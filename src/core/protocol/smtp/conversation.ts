@@ -10,6 +10,12 @@ export interface MailParameters {
   readonly smtputf8: boolean;
 }
 
+/** The message that follows: what its `begin` will be called with. */
+export interface Upcoming {
+  readonly parameters: MailParameters;
+  readonly to: string;
+}
+
 /** The message after 354. Chunks may be of any size and cut anywhere; dot-stuffing and line ends are done here, on bytes. */
 export interface MessageWriter {
   /** Line ends had to be changed so far: a bare CR or LF was among the octets (design, rule 3). */
@@ -22,8 +28,10 @@ export interface MessageWriter {
   /**
    * Adds a missing last line end, sends the final dot and waits for its reply, at most `timeout` milliseconds. This wait is
    * not shortened by the deadline of the session: the server has the whole message, and giving up makes a duplicate.
+   * @param next its MAIL, RCPT and DATA go out right behind the final dot, before its reply (RFC 2920 §3.1), where the server
+   * does PIPELINING and takes such a message; then either `begin` with the same values, or `close`, has to follow
    */
-  finish(timeout: number): Promise<Outcome>;
+  finish(timeout: number, next?: Upcoming): Promise<Outcome>;
   /** Leaves without the final dot, so that the server drops what it has: the connection is closed. */
   abort(): void;
 }
@@ -42,12 +50,15 @@ export interface OriginSession {
   rcpt(to: string): Promise<Outcome>;
   /** DATA, up to its 354. */
   data(): Promise<MessageWriter | Refused | Unavailable>;
-  /** MAIL, RCPT and DATA in one round trip where the server does PIPELINING (RFC 2920), else one by one. For one recipient. */
+  /**
+   * MAIL, RCPT and DATA in one round trip where the server does PIPELINING (RFC 2920), else one by one; where they went out
+   * behind the message before, their replies only. For one recipient.
+   */
   begin(parameters: MailParameters, to: string): Promise<MessageWriter | Refused | Unavailable>;
   /** RSET; after it the next transaction may begin. */
   reset(): Promise<Outcome>;
   noop(): Promise<Outcome>;
-  /** QUIT without waiting for its reply. Never throws. */
+  /** QUIT without waiting for its reply; at once where the server may wait for a message. Never throws. */
   close(): void;
 }
 

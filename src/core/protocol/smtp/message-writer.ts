@@ -2,24 +2,31 @@
 import { BODY_RATE, WRITE_PIECE_BYTES } from "../../limits.ts";
 import type { Outcome, Refused, Reply, Unavailable } from "../../outcome.ts";
 import { type Channel, unavailable } from "./channel.ts";
-import type { MessageWriter } from "./conversation.ts";
+import type { MessageWriter, Upcoming } from "./conversation.ts";
 import { MessageEncoder } from "./message-encoder.ts";
 import { outcomeOf } from "./reply.ts";
+
+/** The session that a message belongs to. */
+export interface Transaction {
+  /** The commands that begin the next message, to go out right behind the final dot; null where they must not. */
+  announce(next: Upcoming): Uint8Array | null;
+  /** The server has answered the final dot. */
+  ended(): void;
+}
 
 export class SmtpMessageWriter implements MessageWriter {
   readonly #channel: Channel;
   readonly #pieceLimit: number;
-  /** The transaction is over, with this reply. */
-  readonly #ended: () => void;
+  readonly #transaction: Transaction;
   readonly #encoder = new MessageEncoder();
   #octets = 0;
   /** Milliseconds spent in waiting for the server to take octets; the source's own time does not count. */
   #waited = 0;
 
-  constructor(channel: Channel, pieceLimit: number, ended: () => void) {
+  constructor(channel: Channel, pieceLimit: number, transaction: Transaction) {
     this.#channel = channel;
     this.#pieceLimit = pieceLimit;
-    this.#ended = ended;
+    this.#transaction = transaction;
   }
 
   get lineEndsChanged(): boolean {
@@ -34,12 +41,14 @@ export class SmtpMessageWriter implements MessageWriter {
     return null;
   }
 
-  async finish(timeout: number): Promise<Outcome> {
-    const stopped = await this.#send(this.#encoder.end());
+  async finish(timeout: number, next?: Upcoming): Promise<Outcome> {
+    const behind = (next && this.#transaction.announce(next)) ?? null;
+    const end = this.#encoder.end();
+    const stopped = await this.#send(behind ? Uint8Array.from([...end, ...behind]) : end);
     if (stopped) return stopped.kind === "unavailable" ? { ...stopped, phase: "final" } : stopped;
     const reply = await this.#channel.reply(timeout, true);
     if (!reply.ok) return unavailable("final", reply.error);
-    this.#ended();
+    this.#transaction.ended();
     const outcome = outcomeOf("final", reply.value);
     if (outcome.kind === "unavailable" && outcome.reason === "protocol") this.abort();
     return outcome;

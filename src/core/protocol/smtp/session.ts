@@ -3,7 +3,7 @@ import type { Outcome, Phase, Refused, Reply, Unavailable } from "../../outcome.
 import type { Result } from "../../result.ts";
 import { type Channel, type Failure, unavailable } from "./channel.ts";
 import { type CommandError, mailCommand, rcptCommand } from "./command.ts";
-import type { MailParameters, MessageWriter, OriginSession } from "./conversation.ts";
+import type { MailParameters, MessageWriter, OriginSession, Upcoming } from "./conversation.ts";
 import { SmtpMessageWriter } from "./message-writer.ts";
 import type { PhaseLimits } from "./phase-limits.ts";
 import { outcomeOf } from "./reply.ts";
@@ -14,6 +14,8 @@ export class SmtpSession implements OriginSession {
   readonly #limits: PhaseLimits;
   /** MAIL was sent, and neither RSET nor an answer to the final dot came since. */
   #inTransaction = false;
+  /** The group that went out behind a final dot, and whose replies nobody has read yet. */
+  #announced: string | null = null;
 
   constructor(channel: Channel, extensions: ReadonlyMap<string, string>, limits: PhaseLimits) {
     this.#channel = channel;
@@ -50,7 +52,7 @@ export class SmtpSession implements OriginSession {
     if (!mailLine.ok) return refusedByUs("mail", mailLine.error);
     const rcptLine = rcptCommand(to, this.extensions);
     if (!rcptLine.ok) return refusedByUs("rcpt", rcptLine.error);
-    if (this.extensions.has("PIPELINING")) return this.#pipelined(mailLine.value, rcptLine.value);
+    if (this.extensions.has("PIPELINING")) return this.#pipelined(group(mailLine.value, rcptLine.value));
     const mail = await this.mail(parameters);
     if (mail.kind !== "delivered") return mail;
     const rcpt = await this.rcpt(to);
@@ -70,18 +72,22 @@ export class SmtpSession implements OriginSession {
   }
 
   close(): void {
-    this.#channel.quit();
+    // A QUIT would be taken for the text of the message that was announced.
+    if (this.#announced === null) this.#channel.quit();
+    else this.#channel.fail({ reason: "dropped", detail: "closed by us, with a message announced" });
   }
 
   /** RFC 2920 §3.1: one group, RSET, MAIL, RCPT, DATA, which has to be the last of it. Replies come in the same order. */
-  async #pipelined(mailLine: string, rcptLine: string): Promise<MessageWriter | Refused | Unavailable> {
-    const lines = [mailLine, rcptLine, "DATA"];
+  async #pipelined(lines: string): Promise<MessageWriter | Refused | Unavailable> {
+    const announced = this.#announced;
+    this.#announced = null;
+    if (announced === lines) return this.#groupReplies();
+    if (announced !== null) {
+      return unavailable("mail", this.#channel.fail(ANNOUNCED));
+    }
     const reset = this.#inTransaction;
     this.#inTransaction = true;
-    const failure = await this.#channel.command(
-      (reset ? ["RSET", ...lines] : lines).join("\r\n"),
-      this.#limits.recipient,
-    );
+    const failure = await this.#channel.command(reset ? `RSET\r\n${lines}` : lines, this.#limits.recipient);
     if (failure) return unavailable("mail", failure);
     if (reset) {
       const outcome = this.#judge("reset", await this.#channel.reply(this.#limits.command));
@@ -90,6 +96,10 @@ export class SmtpSession implements OriginSession {
         return outcome.kind === "unavailable" ? outcome : unavailable("reset", { reason: "protocol" });
       }
     }
+    return this.#groupReplies();
+  }
+
+  async #groupReplies(): Promise<MessageWriter | Refused | Unavailable> {
     const mail = this.#judge("mail", await this.#channel.reply(this.#limits.recipient));
     const rcpt = this.usable ? this.#judge("rcpt", await this.#channel.reply(this.#limits.recipient)) : null;
     const data = this.usable ? this.#dataReply(await this.#channel.reply(this.#limits.data)) : null;
@@ -109,7 +119,17 @@ export class SmtpSession implements OriginSession {
     else await writer.finish(this.#limits.data);
   }
 
+  /** A message that we would refuse ourselves is not announced: `begin` says why. */
+  #announce({ parameters, to }: Upcoming): Uint8Array | null {
+    const mailLine = mailCommand(parameters, this.extensions);
+    const rcptLine = rcptCommand(to, this.extensions);
+    if (!mailLine.ok || !rcptLine.ok || !this.extensions.has("PIPELINING")) return null;
+    this.#announced = group(mailLine.value, rcptLine.value);
+    return new TextEncoder().encode(`${this.#announced}\r\n`);
+  }
+
   async #ask(phase: Phase, line: string, limit: number): Promise<Outcome> {
+    if (this.#announced !== null) return unavailable(phase, this.#channel.fail(ANNOUNCED));
     return this.#judge(phase, await this.#channel.ask(line, limit));
   }
 
@@ -123,8 +143,11 @@ export class SmtpSession implements OriginSession {
 
   #dataReply(reply: Result<Reply, Failure>): MessageWriter | Refused | Unavailable {
     if (reply.ok && reply.value.code === 354) {
-      return new SmtpMessageWriter(this.#channel, this.#limits.write, () => {
-        this.#inTransaction = false;
+      return new SmtpMessageWriter(this.#channel, this.#limits.write, {
+        announce: (next) => this.#announce(next),
+        ended: () => {
+          this.#inTransaction = this.#announced !== null;
+        },
       });
     }
     const outcome = this.#judge("data", reply);
@@ -132,6 +155,13 @@ export class SmtpSession implements OriginSession {
     const failure = this.#channel.fail({ reason: "protocol", detail: "DATA was answered with 2xx" });
     return { ...unavailable("data", failure), reply: outcome.reply };
   }
+}
+
+/** The server may be waiting for the text of that message: only hanging up is left. */
+const ANNOUNCED: Failure = { reason: "dropped", detail: "another message was announced" };
+
+function group(mailLine: string, rcptLine: string): string {
+  return [mailLine, rcptLine, "DATA"].join("\r\n");
 }
 
 /** Refusals of our own, in words that the sender understands. */
