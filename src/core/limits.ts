@@ -126,12 +126,25 @@ export const MAX_STEADY_TIME = 30 * 60_000;
 /** A failover this soon after the last failback is a flap; as much quiet takes one flap back. */
 export const FLAP_WINDOW = 3600_000;
 
-/** SMTP connections to an origin in one failback run. */
-export const MAX_FAILBACK_CONNECTIONS = 4;
-/** Messages in one slice of a run. */
+/** SMTP connections to an origin in one failback run: as many as Postfix opens to one destination unless told otherwise. */
+export const MAX_FAILBACK_CONNECTIONS = 20;
+/** Of them in one invocation, which has six connections: the others read R2 and probe. */
+export const CONNECTIONS_PER_INVOCATION = 4;
+/** Messages in one slice of a run, in one invocation. */
 export const MAX_SLICE_MESSAGES = 500;
-/** A slice ends after this and the alarm goes on with the next: probes come in between. */
-export const SLICE_TIME = 20_000;
+/** A slice ends after this and the alarm goes on with the next, far below the 15 minutes that it has. */
+export const SLICE_TIME = 60_000;
+/** Objects of R2 read at the same time for a slice: in the domain's object, which probes too, and in another invocation. */
+export const READS_AT_ONCE = { object: 1, carrier: 2 };
+/** When a message's final dot is due and the octets of the next are not there yet: so long, then it goes without announcing. */
+export const UPCOMING_PATIENCE = 100;
+/** The domain's object takes reports and claims: SQLite, and a page of the backlog from D1, twice. */
+export const EXCHANGE_TIMEOUT = 2 * INDEX_TIMEOUT + 2_000;
+/** All of one connection's work in another invocation: a slice and a large message. An alarm has 15 minutes. */
+export const CARRY_TIMEOUT = 14 * 60_000;
+/** What other invocations have to say when they are called back; a final reply may just be on its way. */
+export const RECALL_PATIENCE = 2_000;
+export const RECALL_TIMEOUT = 5_000;
 /** The first pause of a deferred message, and the last. */
 export const FIRST_RETRY = 30_000;
 export const LAST_RETRY = 15 * 60_000;
@@ -141,7 +154,7 @@ export const RETRY_JITTER = 0.2;
 export const RUN_PAUSE = 5_000;
 /** Deferrals in a row, of different recipients, that end a run: then it is the server, not the mailbox. */
 export const MAX_DEFERRALS_IN_A_ROW = 5;
-/** Messages that must go well before a run takes one more connection. */
+/** Messages that must go well before a run takes more connections, at least. */
 export const MESSAGES_PER_RAMP = 5;
 /** What was delivered is remembered this long after D1 was told, for a placement of the same message that D1 shows late. */
 export const FLIGHT_MEMORY = 3600_000;

@@ -1,6 +1,7 @@
 /** The bindings of wrangler.toml, and the secrets beside them. */
 import type { OriginKeeper } from "./deliver/keeper.ts";
 import type { DomainObject } from "./domain/object.ts";
+import type { CarrierObject } from "./failback/carrier.ts";
 
 export interface Env {
   readonly DIRECTORY: D1Database;
@@ -8,6 +9,7 @@ export interface Env {
   readonly MAIL: R2Bucket;
   readonly DOMAIN: DurableObjectNamespace<DomainObject>;
   readonly KEEPER: DurableObjectNamespace<OriginKeeper>;
+  readonly CARRIER: DurableObjectNamespace<CarrierObject>;
   readonly SEND_EMAIL: SendEmail;
   readonly ASSETS: Fetcher;
   /** Our name in Received and in the SMTP greeting. */

@@ -24,6 +24,8 @@ export interface PostfixOptions {
   readonly access?: { readonly [at in "mail" | "rcpt" | "data" | "final"]?: readonly string[] };
   /** Further ports with smtpd options of their own, such as `{greeting: ["smtpd_client_restrictions=reject"]}`. */
   readonly ports?: Readonly<Record<string, readonly string[]>>;
+  /** Lines of main.cf, over those below. */
+  readonly settings?: readonly string[];
 }
 
 const SERVICES = `pickup unix n - n 60 1 pickup
@@ -103,9 +105,20 @@ export class Postfix {
     return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
   }
 
-  /** How many messages are in its queue. */
-  queued(): number {
-    return execFileSync("postqueue", ["-c", this.#etc, "-j"], { encoding: "utf8" }).split("\n").filter(Boolean).length;
+  /** How many messages are in its queue, or in one of its queues; by looking at the folders: that may be done often. */
+  queued(name?: "maildrop" | "incoming" | "active" | "deferred"): number {
+    const names = name === undefined ? ["maildrop", "incoming", "active", "deferred"] : [name];
+    const files = names.flatMap((one) =>
+      readdirSync(join(this.#folder, "queue", one), { recursive: true, withFileTypes: true }),
+    );
+    return files.filter((entry) => entry.isFile()).length;
+  }
+
+  /** Changes one line of main.cf, `name = value`, and starts it anew. */
+  set(line: string): void {
+    this.stop();
+    execFileSync("postconf", ["-c", this.#etc, "-e", line]);
+    this.start();
   }
 
   /** Tries all deferred mail now. */
@@ -131,7 +144,7 @@ export class Postfix {
   }
 
   #configure(): void {
-    const { domains = [], relayTo, access = {}, ports = {} } = this.#options;
+    const { domains = [], relayTo, access = {}, ports = {}, settings = [] } = this.#options;
     const folder = this.#folder;
     chmodSync(folder, 0o755);
     for (const name of ["etc", "queue", "data", "mail"]) mkdirSync(join(folder, name));
@@ -181,6 +194,7 @@ export class Postfix {
         `smtpd_recipient_restrictions = check_recipient_access ${table("rcpt")}, permit_mynetworks, reject_unauth_destination`,
         `smtpd_data_restrictions = check_sender_access ${table("data")}`,
         `smtpd_end_of_data_restrictions = check_sender_access ${table("final")}`,
+        ...settings,
       ].join("\n")}\n`,
     );
     const listeners = Object.entries(this.ports).map(

@@ -1,10 +1,18 @@
 /** A domain's failback: when it runs, what it needs, and what is told of it. */
-import { MAX_FAILBACK_CONNECTIONS, MAX_SLICE_MESSAGES, RUN_PAUSE, SLICE_TIME } from "../../core/limits.ts";
+import {
+  CONNECTIONS_PER_INVOCATION,
+  MAX_FAILBACK_CONNECTIONS,
+  MAX_SLICE_MESSAGES,
+  RUN_PAUSE,
+  SLICE_TIME,
+} from "../../core/limits.ts";
 import { nextDelay } from "../../core/retry.ts";
 import type { Env } from "../env.ts";
+import { carrierOf } from "../failback/carrier.ts";
 import type { Flights } from "../failback/flights.ts";
 import type { FailbackPorts } from "../failback/ports.ts";
 import { type Proof, prove } from "../failback/proof.ts";
+import type { Ramp } from "../failback/ramp.ts";
 import { runSlice, type SliceResult } from "../failback/slice.ts";
 import { backlogPage, markRefused, removeDelivered } from "../store/backlog.ts";
 import { shardDb, shards } from "../store/shard.ts";
@@ -25,9 +33,13 @@ export interface FailbackParts {
 
 /** Registered addresses that a proof without a message asks for. */
 const ASKED = 3;
+/** In one slice, over all its invocations. */
+const MESSAGES = (MAX_SLICE_MESSAGES * MAX_FAILBACK_CONNECTIONS) / CONNECTIONS_PER_INVOCATION;
 
 export class DomainFailback {
   readonly #parts: FailbackParts;
+  /** How many connections the run that is under way has come to. */
+  #ramp: Ramp | null = null;
 
   constructor(parts: FailbackParts) {
     this.#parts = parts;
@@ -54,12 +66,21 @@ export class DomainFailback {
     const ports = this.#ports(held.domain, route, () => memory.held?.mode.mode === "normal");
     const limits = { connections: MAX_FAILBACK_CONNECTIONS, time: SLICE_TIME };
     // What was deferred before comes last: an origin that hangs up over it keeps nobody else waiting.
-    const fresh = await runSlice(ports, { ...limits, messages: MAX_SLICE_MESSAGES, deferred: "none" });
-    const left = MAX_SLICE_MESSAGES - fresh.delivered - fresh.refused - fresh.deferred;
+    const fresh = await runSlice(ports, {
+      ...limits,
+      messages: MESSAGES,
+      perInvocation: MAX_SLICE_MESSAGES,
+      deferred: "none",
+      ...(this.#ramp ? { ramp: this.#ramp } : {}),
+    });
+    const messages = MESSAGES - fresh.delivered - fresh.refused - fresh.deferred;
+    const perInvocation = MAX_SLICE_MESSAGES - fresh.here;
+    const { ramp } = fresh;
     const result =
-      fresh.end === "done" && left > 0
-        ? together(fresh, await runSlice(ports, { ...limits, messages: left, deferred: "due" }))
+      fresh.end === "done" && messages > 0 && perInvocation > 0
+        ? together(fresh, await runSlice(ports, { ...limits, messages, perInvocation, ramp, deferred: "due" }))
         : fresh;
+    this.#ramp = result.end === "cut" ? result.ramp : null;
     this.#conclude(run, result);
   }
 
@@ -92,6 +113,7 @@ export class DomainFailback {
     return {
       flights,
       mayGoOn,
+      carriers: (invocation) => carrierOf(env, domain.name, route, invocation),
       shards: shards(env).map((shard) => shard.number),
       open: () => world.open(route),
       raw: (key) => world.raw(key),
@@ -172,5 +194,7 @@ function together(first: SliceResult, second: SliceResult): SliceResult {
     connections: first.connections + second.connections,
     peak: Math.max(first.peak, second.peak),
     last: second.last ?? first.last,
+    here: first.here + second.here,
+    ramp: second.ramp,
   };
 }

@@ -13,6 +13,8 @@ interface Source {
   rows: Row[];
   last: Row | null;
   ended: boolean;
+  /** The page that is being read. */
+  reading: Promise<void> | null;
 }
 
 type Reads = Pick<FailbackPorts, "shards" | "backlog" | "clock">;
@@ -21,41 +23,26 @@ export class BacklogFeed {
   readonly #ports: Reads;
   readonly #wanted: (flight: Flight) => boolean;
   readonly #sources: Source[];
-  #next: Flight | null = null;
-  /** Reads follow one another, whoever asks. */
+  /** Taken before and given back: older than what follows. */
+  readonly #back: Flight[] = [];
+  /** Takes follow one another, whoever asks. */
   #turn: Promise<unknown> = Promise.resolve();
 
   /** @param wanted asked once for each flight; false passes it over */
   constructor(ports: Reads, wanted: (flight: Flight) => boolean) {
     this.#ports = ports;
     this.#wanted = wanted;
-    this.#sources = ports.shards.map((shard) => ({ shard, rows: [], last: null, ended: false }));
+    this.#sources = ports.shards.map((shard) => ({ shard, rows: [], last: null, ended: false, reading: null }));
   }
 
   /** All was read. */
   get ended(): boolean {
-    return this.#next === null && this.#sources.every((source) => source.ended && source.rows.length === 0);
-  }
-
-  /** Whether something is there to be taken. @throws where the backlog cannot be read */
-  ready(): Promise<boolean> {
-    return this.#inTurn(async () => {
-      this.#next ??= await this.#advance();
-      return this.#next !== null;
-    });
+    return this.#back.length === 0 && this.#sources.every((source) => source.ended && source.rows.length === 0);
   }
 
   /** @returns null at the end. @throws where the backlog cannot be read */
   take(): Promise<Flight | null> {
-    return this.#inTurn(async () => {
-      const flight = this.#next ?? (await this.#advance());
-      this.#next = null;
-      return flight;
-    });
-  }
-
-  #inTurn<T>(step: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(step);
+    const result = this.#turn.then(() => this.#advance());
     this.#turn = result.then(
       () => undefined,
       () => undefined, // whoever asked has the error; the next one reads anew
@@ -63,21 +50,46 @@ export class BacklogFeed {
     return result;
   }
 
-  async #advance(): Promise<Flight | null> {
-    for (;;) {
-      await Promise.all(this.#sources.map((source) => this.#fill(source)));
+  /** What is at hand without reading, or null. */
+  takeNow(): Flight | null {
+    const back = this.#back.shift();
+    if (back) return back;
+    while (this.#sources.every((source) => source.ended || source.rows.length > 0)) {
       const oldest = this.#oldest();
       if (!oldest) return null;
       const flight = this.#group(oldest);
       if (this.#wanted(flight)) return flight;
     }
+    return null;
   }
 
-  async #fill(source: Source): Promise<void> {
-    if (source.ended || source.rows.length > 0) return;
+  putBack(flight: Flight): void {
+    this.#back.unshift(flight);
+  }
+
+  async #advance(): Promise<Flight | null> {
+    for (;;) {
+      const flight = this.takeNow();
+      for (const source of this.#sources) this.#readAhead(source);
+      if (flight || this.ended) return flight;
+      await Promise.all(this.#sources.map((source) => (source.rows.length === 0 ? source.reading : null)));
+    }
+  }
+
+  /** The next page is asked for when half of the one before is used up: D1 is some milliseconds away. */
+  #readAhead(source: Source): void {
+    if (source.ended || source.reading || source.rows.length > BACKLOG_PAGE / 2) return;
+    source.reading = this.#read(source).finally(() => {
+      source.reading = null;
+    });
+    // Whoever needs the page waits for it and has the error, or asks again.
+    source.reading.catch(() => undefined);
+  }
+
+  async #read(source: Source): Promise<void> {
     const readAt = this.#ports.clock();
     const page = await this.#ports.backlog(source.shard, source.last, BACKLOG_PAGE);
-    source.rows = page.map((row) => ({ ...row, shard: source.shard, readAt }));
+    source.rows.push(...page.map((row) => ({ ...row, shard: source.shard, readAt })));
     source.last = source.rows.at(-1) ?? source.last;
     source.ended = page.length < BACKLOG_PAGE;
   }
@@ -100,6 +112,7 @@ export class BacklogFeed {
       key: flightKey(first.key, to),
       object: first.key,
       meta: first.meta,
+      size: first.size,
       placements: together.map(({ shard, id }) => ({ shard, id })),
       readAt: Math.min(...together.map((row) => row.readAt)),
     };

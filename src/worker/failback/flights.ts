@@ -2,11 +2,12 @@
  * Redelivery's own record, in the SQLite of the domain's object: written before a message is sent and after the 250, so
  * that a crash repeats at most the one message in flight on each connection, and no two runs send the same message.
  */
-import { and, count, eq, inArray, lt, or, sql } from "drizzle-orm";
-import { FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
+import { and, count, eq, gte, inArray, lt, or, sql } from "drizzle-orm";
+import { CONNECTIONS_PER_INVOCATION, FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
 import type { DomainDatabase } from "../domain/database.ts";
 import { flight } from "../store/domain.schema.ts";
 import { Fates } from "./fates.ts";
+import type { Report } from "./exchange.ts";
 
 export type FlightState = (typeof flight.$inferSelect)["state"];
 
@@ -104,9 +105,51 @@ export class Flights {
     });
   }
 
-  /** When the object starts: what it was sending has no outcome, and is sent again. */
+  /** It was claimed and not sent: as if it had not been claimed. */
+  giveBack(key: string, attempts: number, now: number): void {
+    if (attempts === 0) this.#db.delete(flight).where(eq(flight.key, key)).run();
+    else this.deferred(key, attempts, now, now);
+  }
+
+  /**
+   * When the object starts: what it was sending itself has no outcome, and is sent again. What other invocations were sending
+   * stays claimed until they have been asked.
+   */
   recover(): void {
-    this.#db.update(flight).set({ state: "deferred", dueAt: 0 }).where(eq(flight.state, "sending")).run();
+    this.#db
+      .update(flight)
+      .set({ state: "deferred", dueAt: 0 })
+      .where(and(eq(flight.state, "sending"), lt(flight.slot, CONNECTIONS_PER_INVOCATION)))
+      .run();
+  }
+
+  /** The connections of other invocations that hold a claim. */
+  heldElsewhere(): number[] {
+    const rows = this.#db
+      .selectDistinct({ slot: flight.slot })
+      .from(flight)
+      .where(and(eq(flight.state, "sending"), gte(flight.slot, CONNECTIONS_PER_INVOCATION)))
+      .all();
+    return rows.map((row) => row.slot);
+  }
+
+  /** An invocation that was called back has said what it knows of a message. */
+  settleClaim(slot: number, report: Report, now: number): void {
+    if (report.kind !== "sent") return;
+    const known = this.#db.select().from(flight).where(eq(flight.key, report.key)).get();
+    if (known?.state !== "sending" || known.slot !== slot) return;
+    const { outcome } = report;
+    if (outcome.kind === "delivered") this.delivered(report.key, now);
+    else if (outcome.kind === "refused") this.refused(report.key, JSON.stringify(outcome.reply), now);
+  }
+
+  /** What this connection holds, and of which nothing was sent, goes out again at once. */
+  release(slot: number): void {
+    this.#db
+      .update(flight)
+      .set({ state: "deferred", dueAt: 0 })
+      .where(and(eq(flight.state, "sending"), eq(flight.slot, slot)))
+      .run();
   }
 
   /** All or none. @returns the keys that are being sent, or are with the origin already */

@@ -1,6 +1,6 @@
 /**
- * The stored octets of the messages of a slice. R2 is read for one connection at a time: an invocation has six connections,
- * of which four go to the origin and one is a probe's. Small messages are buffered, so that the turn is short.
+ * The stored octets of the messages of a slice. An invocation has six connections, of which four go to the origin: what is
+ * left is what R2 may be read with at the same time. Small messages are buffered, so that a turn is short.
  */
 import { MAX_BUFFERED_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
@@ -17,20 +17,38 @@ export interface Source {
 
 export class Octets {
   readonly #raw: FailbackPorts["raw"];
-  #turn: Promise<void> = Promise.resolve();
+  #free: number;
+  /** Whoever waits for a turn, in order. */
+  readonly #waiting: (() => void)[] = [];
 
-  constructor(raw: FailbackPorts["raw"]) {
+  /** @param width how many are read at the same time */
+  constructor(raw: FailbackPorts["raw"], width: number) {
     this.#raw = raw;
+    this.#free = width;
   }
 
   /** @returns null where the object is not there any more. @throws where R2 does not answer */
   async open(key: string): Promise<Source | null> {
+    const found = await this.#open(key, true);
+    return found === "large" ? null : found;
+  }
+
+  /** For a message whose turn has not come: a large one would hold its turn until then, so it is left. */
+  buffer(key: string): Promise<Source | "large" | null> {
+    return this.#open(key, false);
+  }
+
+  async #open(key: string, streams: boolean): Promise<Source | "large" | null> {
     const giveBack = await this.#take();
     let keep = false;
     try {
       const found = await this.#raw(key);
       if (!found) return null;
       if (found.size <= MAX_BUFFERED_BYTES) return await buffered(found.body);
+      if (!streams) {
+        await found.body.cancel();
+        return "large";
+      }
       keep = true;
       return streamed(found.size, found.body, giveBack);
     } finally {
@@ -38,15 +56,15 @@ export class Octets {
     }
   }
 
-  /** @returns what gives the turn to the next one */
+  /** @returns what gives the turn to the next one; to be called once */
   async #take(): Promise<() => void> {
-    const before = this.#turn;
-    let giveBack = (): void => undefined;
-    this.#turn = new Promise((resolve) => {
-      giveBack = resolve;
-    });
-    await before;
-    return giveBack;
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return () => {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    };
   }
 }
 

@@ -5,6 +5,7 @@ import { objectName } from "../archive/raw.ts";
 import type { OpenedSession } from "../deliver/session.ts";
 import type { NewEvent } from "../domain/contract.ts";
 import type { WaitingMessage } from "../store/backlog.ts";
+import type { Desk, Recalled } from "./exchange.ts";
 import type { Flights } from "./flights.ts";
 
 export interface PageCursor {
@@ -27,6 +28,8 @@ export interface FailbackPorts {
   /** The received octets, or null where they are not there any more. */
   raw(key: string): Promise<RawMessage | null>;
   readonly flights: Flights;
+  /** Other invocations, from 1 on; absent: this one sends alone. */
+  readonly carriers?: (invocation: number) => Carrier;
   removeDelivered(shard: number, placements: readonly number[]): Promise<void>;
   markRefused(shard: number, placements: readonly number[], reply: string): Promise<void>;
   /** Unix milliseconds. */
@@ -40,12 +43,22 @@ export interface FailbackPorts {
   mayGoOn(): boolean;
 }
 
+/** Another invocation, which sends for the run. */
+export interface Carrier {
+  /** One connection's work, to its end. Rejects where the other side is lost, or could not report. */
+  carry(slot: number, desk: Desk): Promise<void>;
+  /** Ends what these connections do. @returns what they did not report @throws where it does not answer */
+  recall(slots: readonly number[]): Promise<Recalled>;
+}
+
 /** What is sent once: one message to one envelope recipient, for however many mailboxes. */
 export interface Flight {
   /** See `flightKey`. */
   readonly key: string;
   readonly object: string;
   readonly meta: MessageMeta;
+  /** Octets in R2. */
+  readonly size: number;
   readonly placements: readonly { readonly shard: number; readonly id: number }[];
   /** Unix milliseconds, before the backlog was read. */
   readonly readAt: number;

@@ -1,4 +1,5 @@
 /** Whether an origin that answers takes mail too: one backlog message goes; with none MAIL, RCPT and RSET. */
+import { MAX_SLICE_MESSAGES } from "../../core/limits.ts";
 import { describeOutcome, type Outcome } from "../../core/outcome.ts";
 import { isOpen, type OriginSession } from "../deliver/session.ts";
 import type { FailbackPorts } from "./ports.ts";
@@ -17,7 +18,7 @@ export interface Proof {
  * @param recipients addresses that the origin should know, best first
  */
 export async function prove(ports: FailbackPorts, recipients: readonly string[]): Promise<Proof> {
-  const one = { messages: 1, connections: 1, time: Number.POSITIVE_INFINITY };
+  const one = { messages: 1, perInvocation: MAX_SLICE_MESSAGES, connections: 1, time: Number.POSITIVE_INFINITY };
   // One that was deferred before may be deferred for a reason of its own, and would keep the domain in emergency mode.
   let slice = await runSlice(ports, { ...one, deferred: "none" });
   // All were: the oldest goes all the same, it is the best witness that there is.

@@ -4,6 +4,8 @@ import type { FailbackPorts, Flight } from "./ports.ts";
 
 type Writes = Pick<FailbackPorts, "removeDelivered" | "markRefused" | "flights" | "clock">;
 
+const BATCHES_BEHIND = 3;
+
 interface Refusal {
   readonly flight: Flight;
   readonly reply: string;
@@ -14,6 +16,8 @@ export class Settlement {
   #delivered: Flight[] = [];
   #refused: Refusal[] = [];
   #failure: unknown = null;
+  /** Batches follow one another. */
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(ports: Writes) {
     this.#ports = ports;
@@ -33,17 +37,25 @@ export class Settlement {
     this.#refused.push({ flight, reply });
   }
 
-  /** Where a batch is full. */
+  /** Where a batch is full it goes, in the background; only where D1 falls far behind is it waited for. */
   async step(): Promise<void> {
-    const size = [...this.#delivered, ...this.#refused.map((one) => one.flight)].reduce(
-      (sum, flight) => sum + flight.placements.length,
-      0,
-    );
-    if (size >= BACKLOG_PAGE) await this.flush();
+    const size = this.#size();
+    if (size >= BACKLOG_PAGE) this.#flushing = this.#flushing.then(() => this.#flush());
+    if (size >= BATCHES_BEHIND * BACKLOG_PAGE) await this.#flushing;
   }
 
   /** Never rejects; see `failure`. */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#flush());
+    return this.#flushing;
+  }
+
+  #size(): number {
+    const flights = [...this.#delivered, ...this.#refused.map((one) => one.flight)];
+    return flights.reduce((sum, flight) => sum + flight.placements.length, 0);
+  }
+
+  async #flush(): Promise<void> {
     const delivered = this.#delivered;
     const refused = this.#refused;
     this.#delivered = [];

@@ -12,7 +12,13 @@ import type { WaitingMessage } from "../../../src/worker/store/backlog.ts";
 import { TestDomain } from "../domain/fixture.ts";
 
 export const accepted: Outcome = { kind: "delivered", reply: { code: 250, text: "ok" } };
-export const OPTIONS: SliceOptions = { messages: 500, connections: 4, time: 20_000, deferred: "due" };
+export const OPTIONS: SliceOptions = {
+  messages: 500,
+  perInvocation: 500,
+  connections: 4,
+  time: 20_000,
+  deferred: "due",
+};
 
 export class Bench {
   now = 1_000_000;

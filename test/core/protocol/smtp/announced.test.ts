@@ -54,15 +54,11 @@ describe("a message that was announced behind the one before", () => {
     const sized = "S: 220 hi\nC: EHLO mx.test\nS: 250-x|250-SIZE 9|250 PIPELINING";
     const large = { ...PARAMETERS, size: 10 };
     const sizes = "C: MAIL FROM:<a@example.net> SIZE=4\nC: RCPT TO:<b@example.org>\nC: DATA";
-    const { outcomes, usable } = await play(
-      script(sized, sizes, READY, BODY, "S: 250 queued"),
-      {},
-      async (session) => {
-        const one = await first(session, { parameters: large, to: C });
-        const two = await session.begin(large, C);
-        return isWriter(two) ? [one] : [one, two];
-      },
-    );
+    const { outcomes, usable } = await play(script(sized, sizes, READY, BODY, "S: 250 queued"), {}, async (session) => {
+      const one = await first(session, { parameters: large, to: C });
+      const two = await session.begin(large, C);
+      return isWriter(two) ? [one] : [one, two];
+    });
     expect(outcomes).toMatchObject([DELIVERED, { kind: "refused", phase: "mail", reply: { code: 552 } }]);
     expect(usable).toBe(true);
   });

@@ -1,0 +1,15 @@
+/** The mail of the comparison: real messages, each to one of a company's mailboxes. */
+import { loadCorpus } from "../../src/local/demo/corpus.ts";
+import type { Job } from "../../src/local/demo/sender.ts";
+
+export const DOMAIN = "example.org";
+/** People of the company. */
+export const MAILBOXES = Array.from({ length: 20 }, (_, index) => `user${index}@${DOMAIN}`);
+
+export function loadMail(messages: number): Job[] {
+  return loadCorpus(messages).map((message, index) => ({
+    ...message,
+    from: `sender${index}@example.net`,
+    to: MAILBOXES[index % MAILBOXES.length] ?? `postmaster@${DOMAIN}`,
+  }));
+}

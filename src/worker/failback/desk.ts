@@ -1,0 +1,339 @@
+/** Where a slice of a run is decided and remembered: what goes out next, over how many connections, and what came of it. */
+import {
+  CONNECTIONS_PER_INVOCATION,
+  FLIGHT_LEASE,
+  MAX_DEFERRALS_IN_A_ROW,
+  MAX_SLICE_MESSAGES,
+} from "../../core/limits.ts";
+import { describeOutcome, type Outcome, type Unavailable } from "../../core/outcome.ts";
+import { nextDelay } from "../../core/retry.ts";
+import type { Desk, Orders, Report } from "./exchange.ts";
+import { BacklogFeed } from "./feed.ts";
+import type { FailbackPorts, Flight } from "./ports.ts";
+import { answeredBadly, answeredWell, fullAt, type Ramp, startRamp } from "./ramp.ts";
+import { Settlement } from "./settle.ts";
+import type { SliceEnd, SliceOptions } from "./slice.ts";
+
+interface Claim {
+  readonly flight: Flight;
+  readonly slot: number;
+  /** How often it was deferred before. */
+  readonly attempts: number;
+}
+
+export class SliceDesk implements Desk {
+  readonly #ports: FailbackPorts;
+  readonly #options: SliceOptions;
+  readonly #feed: BacklogFeed;
+  readonly #settlement: Settlement;
+  /** Told after each exchange: more connections may be allowed. */
+  readonly #changed: () => void;
+  readonly #claims = new Map<string, Claim>();
+  /** What was looked at for a connection, and not claimed yet. */
+  readonly #reserved = new Map<number, Flight>();
+  readonly #open = new Set<number>();
+  /** Messages claimed, by invocation. */
+  readonly #taken = new Map<number, number>();
+  /** Recipients of the deferrals since the last good answer. */
+  readonly #inARow = new Set<string>();
+  #ramp: Ramp;
+  readonly #began: number;
+  /** Messages under way or tried. */
+  #begun = 0;
+  /** Messages whose turn came, but whose octets are missing or that a person took away. */
+  #passed = 0;
+  #end: SliceEnd | null = null;
+  #why = "";
+  #counts = { delivered: 0, refused: 0, deferred: 0, connections: 0, peak: 0 };
+  #last: Outcome | null = null;
+
+  constructor(ports: FailbackPorts, options: SliceOptions, changed: () => void) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#changed = changed;
+    this.#settlement = new Settlement(ports);
+    this.#feed = new BacklogFeed(ports, (flight) => this.#wanted(flight));
+    this.#ramp = options.ramp ?? startRamp(options.connections);
+    this.#began = ports.clock();
+  }
+
+  async exchange(slot: number, reports: readonly Report[], more: boolean): Promise<Orders> {
+    this.take(slot, reports);
+    await this.#settlement.step();
+    if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
+    const flight = more ? await this.#claim(slot) : null;
+    this.#changed();
+    const hint = this.#reserved.get(slot);
+    return {
+      claimed: flight && { key: flight.key, object: flight.object, meta: flight.meta, size: flight.size },
+      hint: hint ? { object: hint.object, size: hint.size } : null,
+      stop: this.#end !== null,
+    };
+  }
+
+  /** Reports alone, in one turn. What was reported before, and what was never claimed here, is passed over. */
+  take(slot: number, reports: readonly Report[]): void {
+    for (const report of reports) this.#record(slot, report);
+  }
+
+  /** A connection is gone. What it held and did not report was not sent: it goes back. */
+  left(slot: number): void {
+    this.#open.delete(slot);
+    this.#putBack(slot);
+    for (const [key, claim] of this.#claims) if (claim.slot === slot) this.#return(key, claim);
+  }
+
+  /** A connection of which nobody knows anything any more: what it holds stays claimed until its lease ends. */
+  lost(slot: number): void {
+    this.#open.delete(slot);
+    this.#putBack(slot);
+    for (const [key, claim] of this.#claims) if (claim.slot === slot) this.#claims.delete(key);
+  }
+
+  /** How many connections may be open. */
+  get allowed(): number {
+    return this.#ramp.allowed;
+  }
+
+  /** Whether there may be something for this connection. */
+  goesOn(slot: number): boolean {
+    return this.#mayClaim(slot) && !this.#feed.ended;
+  }
+
+  #mayClaim(slot: number): boolean {
+    if (!this.#end && !this.#ports.mayGoOn()) this.#stop("stopped", "the mode changed");
+    if (this.#end || slot >= this.#ramp.allowed) return false;
+    if (this.#begun >= this.#options.messages || this.#passed >= MAX_SLICE_MESSAGES) return false;
+    if ((this.#taken.get(invocationOf(slot)) ?? 0) >= this.#options.perInvocation) return false;
+    return this.#ports.clock() - this.#began < this.#options.time;
+  }
+
+  /** After the last connection. */
+  async conclude() {
+    await this.#settlement.flush();
+    if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
+    const end = this.#end ?? (this.#feed.ended ? "done" : "cut");
+    // One that passes over what was deferred has not met it: it still waits, with its count of tries.
+    if (end === "done" && this.#options.deferred !== "none") this.#ports.flights.sweep(this.#began);
+    const here = this.#taken.get(0) ?? 0;
+    return { end, why: this.#why, last: this.#last, ramp: this.#ramp, here, ...this.#counts };
+  }
+
+  /** What is settled already goes to D1, what pauses or was withdrawn is passed over. */
+  #wanted(flight: Flight): boolean {
+    const known = this.#ports.flights.get(flight.key);
+    switch (known?.state) {
+      case "delivered":
+        this.#settlement.delivered(flight);
+        return false;
+      case "refused":
+        this.#settlement.refused(flight, known.reply ?? "null");
+        return false;
+      case "deferred":
+        if (this.#options.deferred === "all") return true;
+        // One that a crash interrupted has not been deferred by anybody: it keeps its place.
+        if (this.#options.deferred === "none" && known.attempts > 0) return false;
+        return known.dueAt <= this.#ports.clock();
+      case "awaiting":
+        return known.dueAt <= this.#ports.clock();
+      case "withdrawn":
+        return known.dueAt < flight.readAt;
+      case "sending":
+        return known.at < this.#ports.clock() - FLIGHT_LEASE;
+      case undefined:
+        break;
+    }
+    // An index that was set back to an earlier time shows it once more.
+    if (!this.#ports.flights.fates.isDelivered(flight.key)) return true;
+    this.#settlement.delivered(flight);
+    return false;
+  }
+
+  async #claim(slot: number): Promise<Flight | null> {
+    const { flights, clock } = this.#ports;
+    try {
+      while (this.#mayClaim(slot)) {
+        const flight = this.#takeReserved(slot) ?? (await this.#feed.take());
+        if (!flight) return null;
+        // Reading takes a while.
+        if (!this.#mayClaim(slot)) {
+          this.#feed.putBack(flight);
+          return null;
+        }
+        const attempts = flights.claim(flight.key, slot, clock(), flight.readAt, this.#options.deferred === "all");
+        if (attempts === null) {
+          this.#passed++; // withdrawn meanwhile
+          continue;
+        }
+        this.#begun++;
+        this.#taken.set(invocationOf(slot), (this.#taken.get(invocationOf(slot)) ?? 0) + 1);
+        this.#claims.set(flight.key, { flight, slot, attempts });
+        this.#reserve(slot);
+        return flight;
+      }
+    } catch (error) {
+      this.#stop("storage", String(error)); // the backlog could not be read
+    }
+    return null;
+  }
+
+  #reserve(slot: number): void {
+    if (this.#begun >= this.#options.messages) return;
+    const next = this.#feed.takeNow();
+    if (next) this.#reserved.set(slot, next);
+  }
+
+  #takeReserved(slot: number): Flight | null {
+    const flight = this.#reserved.get(slot) ?? null;
+    this.#reserved.delete(slot);
+    return flight;
+  }
+
+  #putBack(slot: number): void {
+    const flight = this.#takeReserved(slot);
+    if (flight) this.#feed.putBack(flight);
+  }
+
+  #stop(end: SliceEnd, why: string): void {
+    if (this.#end) return;
+    this.#end = end;
+    this.#why = why;
+  }
+
+  #record(slot: number, report: Report): void {
+    if (report.kind === "connected") this.#connected(slot);
+    else if (report.kind === "not_connected") this.#notConnected(slot, report.outcome, report.took);
+    else {
+      const claim = this.#claims.get(report.key);
+      if (claim?.slot === slot) this.#concerning(claim, report);
+    }
+  }
+
+  #concerning(claim: Claim, report: Exclude<Report, { kind: "connected" | "not_connected" }>): void {
+    const { flight, attempts } = claim;
+    switch (report.kind) {
+      case "returned":
+        this.#return(report.key, claim);
+        break;
+      case "sent":
+        this.#claims.delete(report.key);
+        this.#sent(claim, report);
+        break;
+      case "broken":
+        this.#pass(report.key);
+        this.#pause(flight, attempts, 0);
+        this.#stop("storage", report.error);
+        break;
+      case "missing":
+        this.#pass(report.key);
+        // It stays in the backlog and is counted there, so that it is not lost from sight too.
+        if (attempts === 0) this.#tell(flight, "message_missing", {});
+        this.#pause(flight, attempts + 1);
+        this.#counts.deferred++;
+    }
+  }
+
+  #connected(slot: number): void {
+    this.#open.add(slot);
+    this.#counts.connections++;
+    this.#counts.peak = Math.max(this.#counts.peak, this.#open.size);
+  }
+
+  #notConnected(slot: number, outcome: Outcome, took: number): void {
+    this.#open.delete(slot);
+    if (this.#open.size > 0) {
+      this.#ramp = fullAt(this.#ramp, this.#open.size); // others are talking to it: it only takes no more of us
+      return;
+    }
+    this.#last = outcome;
+    this.#ports.observe("", outcome, this.#ports.clock() - took);
+    this.#stop("unavailable", describeOutcome(outcome));
+  }
+
+  #sent({ flight, attempts }: Claim, { outcome, took, lineEndsChanged }: Extract<Report, { kind: "sent" }>): void {
+    const { flights, clock } = this.#ports;
+    if (lineEndsChanged && outcome.kind !== "unavailable") this.#tell(flight, "line_ends_changed", {});
+    this.#last = outcome;
+    // A message that was deferred before says nothing new about the origin when it is deferred again.
+    if (attempts === 0 || outcome.kind !== "unavailable" || endsRun(outcome)) {
+      this.#ports.observe(flight.meta.envelope.to, outcome, clock() - took);
+    }
+    switch (outcome.kind) {
+      case "delivered":
+        flights.delivered(flight.key, clock());
+        this.#settlement.delivered(flight);
+        this.#counts.delivered++;
+        this.#well();
+        break;
+      case "refused": {
+        const reply = JSON.stringify(outcome.reply);
+        flights.refused(flight.key, reply, clock());
+        this.#settlement.refused(flight, reply);
+        this.#counts.refused++;
+        this.#well();
+        break;
+      }
+      case "unavailable":
+        this.#unavailable(flight, attempts, outcome);
+    }
+  }
+
+  #well(): void {
+    this.#inARow.clear();
+    this.#ramp = answeredWell(this.#ramp);
+  }
+
+  #unavailable(flight: Flight, attempts: number, outcome: Unavailable): void {
+    if (outcome.where === "path") {
+      this.#pause(flight, attempts, 0);
+      this.#stop("unavailable", describeOutcome(outcome));
+      return;
+    }
+    this.#pause(flight, attempts + 1);
+    this.#counts.deferred++;
+    if (endsRun(outcome)) {
+      this.#stop("unavailable", describeOutcome(outcome));
+      return;
+    }
+    this.#ramp = answeredBadly(this.#ramp);
+    this.#inARow.add(flight.meta.envelope.to);
+    if (this.#inARow.size >= MAX_DEFERRALS_IN_A_ROW) this.#stop("deferrals", describeOutcome(outcome));
+  }
+
+  /** As if it had never been claimed; another connection may have it. */
+  #return(key: string, { flight, attempts }: Claim): void {
+    this.#claims.delete(key);
+    this.#begun--;
+    this.#ports.flights.giveBack(key, attempts, this.#ports.clock());
+    this.#feed.putBack(flight);
+  }
+
+  /** Another one takes its place. */
+  #pass(key: string): void {
+    this.#claims.delete(key);
+    this.#begun--;
+    this.#passed++;
+  }
+
+  #pause(flight: Flight, attempts: number, pause = nextDelay(attempts, this.#ports.random())): void {
+    const now = this.#ports.clock();
+    this.#ports.flights.deferred(flight.key, attempts, now + pause, now);
+  }
+
+  #tell(flight: Flight, kind: string, data: Readonly<Record<string, unknown>>): void {
+    const { meta, object } = flight;
+    this.#ports.event({ kind, actor: "failback", data: { ...data, message: meta.receipt.id, key: object } });
+  }
+}
+
+/** 0: that of the domain's object. */
+export function invocationOf(slot: number): number {
+  return Math.floor(slot / CONNECTIONS_PER_INVOCATION);
+}
+
+/** No connection, a timeout, a connection lost, 421: the server, not the message. An extension that is missing is the message. */
+export function endsRun(outcome: Unavailable): boolean {
+  if (outcome.reason === "unsupported") return false;
+  if (outcome.reason !== "reply") return true;
+  return outcome.reply?.code === 421 || !["mail", "rcpt", "data", "final"].includes(outcome.phase);
+}
