@@ -23,8 +23,8 @@ import type { Carrier } from "./ports.ts";
 
 /** The RPC surface of a carrier. */
 export interface CarrierRpc {
-  /** @throws where its reports were not taken: `recall` has them */
-  carry(slot: number, route: Route, desk: Desk): Promise<void>;
+  /** @returns what the desk has not confirmed; where that does not arrive, `recall` has it. Nothing is sent without a free connection */
+  carry(slot: number, route: Route, desk: Desk): Promise<readonly Report[]>;
   recall(slots: readonly number[]): Promise<Recalled>;
 }
 
@@ -41,9 +41,9 @@ export class CarrierObject extends DurableObject<Env> implements CarrierRpc {
   readonly #unheard = new Map<number, readonly Report[]>();
   readonly #stored = new Octets((key) => this.world.raw(key), READS_AT_ONCE.carrier);
 
-  async carry(slot: number, route: Route, desk: Desk): Promise<void> {
-    if (this.#running.has(slot)) throw new Error("this connection still works for an earlier run");
-    if (this.#running.size >= CONNECTIONS_PER_INVOCATION) throw new Error("an invocation has no more connections");
+  async carry(slot: number, route: Route, desk: Desk): Promise<readonly Report[]> {
+    // One of an earlier run may still wait for its reply.
+    if (this.#running.has(slot) || this.#running.size >= CONNECTIONS_PER_INVOCATION) return [];
     this.#unheard.delete(slot);
     const { world } = this;
     const ports = { open: () => world.open(route), stored: this.#stored, clock: () => world.now() };
@@ -55,7 +55,7 @@ export class CarrierObject extends DurableObject<Env> implements CarrierRpc {
     });
     this.#running.set(slot, { lane, ended });
     await ended;
-    if ((await work).length > 0) throw new Error("the domain's object did not take what became of its messages");
+    return work;
   }
 
   async recall(slots: readonly number[]): Promise<Recalled> {

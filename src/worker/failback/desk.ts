@@ -32,8 +32,8 @@ export class SliceDesk implements Desk {
   /** What was looked at for a connection, and not claimed yet. */
   readonly #reserved = new Map<number, Flight>();
   readonly #open = new Set<number>();
-  /** Messages claimed, by invocation. */
-  readonly #taken = new Map<number, number>();
+  /** Messages claimed, by connection and by invocation. */
+  readonly #taken = { slot: new Map<number, number>(), invocation: new Map<number, number>() };
   /** Recipients of the deferrals since the last good answer. */
   readonly #inARow = new Set<string>();
   #ramp: Ramp;
@@ -90,6 +90,11 @@ export class SliceDesk implements Desk {
     for (const [key, claim] of this.#claims) if (claim.slot === slot) this.#claims.delete(key);
   }
 
+  /** How many messages this connection has claimed. */
+  claimedBy(slot: number): number {
+    return this.#taken.slot.get(slot) ?? 0;
+  }
+
   /** How many connections may be open. */
   get allowed(): number {
     return this.#ramp.allowed;
@@ -104,7 +109,7 @@ export class SliceDesk implements Desk {
     if (!this.#end && !this.#ports.mayGoOn()) this.#stop("stopped", "the mode changed");
     if (this.#end || slot >= this.#ramp.allowed) return false;
     if (this.#begun >= this.#options.messages || this.#passed >= MAX_SLICE_MESSAGES) return false;
-    if ((this.#taken.get(invocationOf(slot)) ?? 0) >= this.#options.perInvocation) return false;
+    if ((this.#taken.invocation.get(invocationOf(slot)) ?? 0) >= this.#options.perInvocation) return false;
     return this.#ports.clock() - this.#began < this.#options.time;
   }
 
@@ -115,7 +120,7 @@ export class SliceDesk implements Desk {
     const end = this.#end ?? (this.#feed.ended ? "done" : "cut");
     // One that passes over what was deferred has not met it: it still waits, with its count of tries.
     if (end === "done" && this.#options.deferred !== "none") this.#ports.flights.sweep(this.#began);
-    const here = this.#taken.get(0) ?? 0;
+    const here = this.#taken.invocation.get(0) ?? 0;
     return { end, why: this.#why, last: this.#last, ramp: this.#ramp, here, ...this.#counts };
   }
 
@@ -166,7 +171,8 @@ export class SliceDesk implements Desk {
           continue;
         }
         this.#begun++;
-        this.#taken.set(invocationOf(slot), (this.#taken.get(invocationOf(slot)) ?? 0) + 1);
+        count(this.#taken.slot, slot);
+        count(this.#taken.invocation, invocationOf(slot));
         this.#claims.set(flight.key, { flight, slot, attempts });
         this.#reserve(slot);
         return flight;
@@ -324,6 +330,10 @@ export class SliceDesk implements Desk {
     const { meta, object } = flight;
     this.#ports.event({ kind, actor: "failback", data: { ...data, message: meta.receipt.id, key: object } });
   }
+}
+
+function count(counts: Map<number, number>, what: number): void {
+  counts.set(what, (counts.get(what) ?? 0) + 1);
 }
 
 /** 0: that of the domain's object. */

@@ -5,7 +5,7 @@ import { objectName } from "../archive/raw.ts";
 import type { OpenedSession } from "../deliver/session.ts";
 import type { NewEvent } from "../domain/contract.ts";
 import type { WaitingMessage } from "../store/backlog.ts";
-import type { Desk, Recalled } from "./exchange.ts";
+import type { Desk, Recalled, Report } from "./exchange.ts";
 import type { Flights } from "./flights.ts";
 
 export interface PageCursor {
@@ -45,8 +45,8 @@ export interface FailbackPorts {
 
 /** Another invocation, which sends for the run. */
 export interface Carrier {
-  /** One connection's work, to its end. Rejects where the other side is lost, or could not report. */
-  carry(slot: number, desk: Desk): Promise<void>;
+  /** One connection's work, to its end. @returns what the desk has not confirmed @throws where the other side is lost */
+  carry(slot: number, desk: Desk): Promise<readonly Report[]>;
   /** Ends what these connections do. @returns what they did not report @throws where it does not answer */
   recall(slots: readonly number[]): Promise<Recalled>;
 }

@@ -58,8 +58,8 @@ class Slice {
   readonly #desk: SliceDesk;
   readonly #stored: Octets;
   readonly #lanes = new Map<number, Promise<void>>();
-  /** Connections of invocations that do not answer: not again in this slice. */
-  readonly #lost = new Set<number>();
+  /** Connections that took nothing although there was something, or that were lost: not again in this slice. */
+  readonly #done = new Set<number>();
 
   constructor(ports: FailbackPorts, options: SliceOptions) {
     this.#ports = ports;
@@ -81,13 +81,15 @@ class Slice {
   /** Starts as many lanes as the ramp allows. */
   #widen(): void {
     for (let slot = 0; slot < Math.min(this.#desk.allowed, this.#connections); slot++) {
-      if (this.#lanes.has(slot) || this.#lost.has(slot) || !this.#desk.goesOn(slot)) continue;
+      if (this.#lanes.has(slot) || this.#done.has(slot) || !this.#desk.goesOn(slot)) continue;
       const carrier = slot < CONNECTIONS_PER_INVOCATION ? null : this.#ports.carriers?.(invocationOf(slot));
+      const before = this.#desk.claimedBy(slot);
       const lane = carrier ? this.#elsewhere(slot, carrier) : this.#here(slot);
       this.#lanes.set(
         slot,
         lane.finally(() => {
           this.#lanes.delete(slot);
+          if (this.#desk.claimedBy(slot) === before) this.#done.add(slot);
           this.#widen();
         }),
       );
@@ -103,12 +105,12 @@ class Slice {
 
   async #elsewhere(slot: number, carrier: Carrier): Promise<void> {
     try {
-      await carrier.carry(slot, this.#desk);
+      this.#desk.take(slot, await carrier.carry(slot, this.#desk));
       return this.#desk.left(slot);
     } catch (error) {
       console.error("another invocation of a failback run is lost", String(error));
     }
-    this.#lost.add(slot);
+    this.#done.add(slot);
     try {
       const { reports, busy } = await carrier.recall([slot]);
       this.#desk.take(

@@ -42,6 +42,12 @@ export class Bench {
   /** Connections that are open, and the most there were after each message. */
   open = 0;
   readonly widths: number[] = [];
+  /** What the origin offers. */
+  extensions: readonly string[] = [];
+  /** Recipients whose message was announced behind the one before. */
+  readonly announced: string[] = [];
+  /** Other invocations; absent: none. */
+  carriers: FailbackPorts["carriers"];
 
   constructor(flights: Flights, shards: readonly number[]) {
     this.flights = flights;
@@ -68,6 +74,7 @@ export class Bench {
     return {
       shards: [...this.shards.keys()],
       flights: this.flights,
+      ...(this.carriers ? { carriers: this.carriers } : {}),
       backlog: async (shard, after, limit) =>
         (this.shards.get(shard) ?? [])
           .filter(
@@ -104,7 +111,7 @@ export class Bench {
   #session(): OriginSession {
     return {
       usable: true,
-      extensions: new Map(),
+      extensions: new Map(this.extensions.map((name) => [name, ""])),
       mail: async () => accepted,
       rcpt: async (to) => this.rcpt(to),
       data: () => Promise.reject(new Error("not used")),
@@ -121,7 +128,8 @@ export class Bench {
           lineEndsChanged: this.lineEndsChanged,
           write: async () => null,
           abort: () => undefined,
-          finish: async () => {
+          finish: async (_timeout, next) => {
+            if (next) this.announced.push(next.to);
             this.sent.push(to);
             this.widths.push(this.open);
             return this.answer(to);
