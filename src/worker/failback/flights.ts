@@ -2,12 +2,12 @@
  * Redelivery's own record, in the SQLite of the domain's object: written before a message is sent and after the 250, so
  * that a crash repeats at most the one message in flight on each connection, and no two runs send the same message.
  */
-import { and, count, eq, gte, inArray, lt, or, sql } from "drizzle-orm";
+import { and, count, eq, gt, gte, inArray, lt, or, sql } from "drizzle-orm";
 import { CONNECTIONS_PER_INVOCATION, FLIGHT_LEASE, FLIGHT_MEMORY, WITHDRAWAL_TIME } from "../../core/limits.ts";
 import type { DomainDatabase } from "../domain/database.ts";
 import { flight } from "../store/domain.schema.ts";
-import { Fates } from "./fates.ts";
 import type { Report } from "./exchange.ts";
+import { Fates } from "./fates.ts";
 
 export type FlightState = (typeof flight.$inferSelect)["state"];
 
@@ -105,10 +105,9 @@ export class Flights {
     });
   }
 
-  /** It was claimed and not sent: as if it had not been claimed. */
+  /** It was claimed and not sent: its turn is now. The row stays, should a reply come late that is awaited for it. */
   giveBack(key: string, attempts: number, now: number): void {
-    if (attempts === 0) this.#db.delete(flight).where(eq(flight.key, key)).run();
-    else this.deferred(key, attempts, now, now);
+    this.deferred(key, attempts, now, now);
   }
 
   /**
@@ -196,8 +195,10 @@ export class Flights {
     return row?.at ?? null;
   }
 
+  /** By the origin. */
   countDeferred(): number {
-    return this.#db.select({ rows: count() }).from(flight).where(eq(flight.state, "deferred")).get()?.rows ?? 0;
+    const byOrigin = and(eq(flight.state, "deferred"), gt(flight.attempts, 0));
+    return this.#db.select({ rows: count() }).from(flight).where(byOrigin).get()?.rows ?? 0;
   }
 
   /**

@@ -230,7 +230,7 @@ describe("a message announced behind the one before", () => {
       bench.extensions = ["PIPELINING"];
       bench.answer = () => ({ kind: "unavailable", where: "origin", phase: "final", reason: "dropped" });
       expect(await bench.run({ connections: 1 })).toMatchObject({ end: "unavailable", deferred: 1 });
-      expect(bench.flights.get(flightKey("m2", "user2"))).toBeNull();
+      expect(bench.flights.get(flightKey("m2", "user2"))).toMatchObject({ state: "deferred", attempts: 0 });
     });
   });
 });
