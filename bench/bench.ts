@@ -1,9 +1,41 @@
-/** `npm run bench` */
+/**
+ * `npm run bench`: what a message costs, how fast mail is received and given back, and how both grow. `--only NAME` (again and
+ * again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it has started.
+ */
+import { cpus, release, totalmem } from "node:os";
+import { type Arguments, type Name, parseArguments } from "./arguments.ts";
 import { compareFailback } from "./failback/compare.ts";
 import { Reporter } from "./reporter.ts";
+import { undoOnSignals } from "./undo.ts";
 
-const report = new Reporter(process.argv.includes("--json"));
-await compareFailback(
-  { messages: Number(process.env.MESSAGES ?? 5000), latencies: (process.env.LAT ?? "20,100,0").split(",").map(Number) },
-  report,
-);
+const BENCHMARKS: Readonly<Record<Name, (options: Arguments, report: Reporter) => Promise<void>>> = {
+  failback: compareFailback,
+};
+
+let options: Arguments;
+try {
+  options = parseArguments(process.argv.slice(2));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(2);
+}
+undoOnSignals();
+const report = new Reporter(options.json);
+report.result({
+  bench: "machine",
+  processors: cpus().length,
+  model: cpus()[0]?.model ?? "unknown",
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  kernel: release(),
+  node: process.version,
+});
+for (const name of options.names) {
+  report.say(`${name} …`);
+  try {
+    await BENCHMARKS[name](options, report);
+  } catch (error) {
+    // The others are measured all the same.
+    report.say(`${name} failed: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
+}

@@ -2,68 +2,73 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Arguments } from "../arguments.ts";
 import type { Reporter } from "../reporter.ts";
+import { during } from "../undo.ts";
 import { failBack, fillHoldfast } from "./holdfast-backlog.ts";
 import { Line } from "./line.ts";
 import { loadMail } from "./mail.ts";
 import { flushByPostfix } from "./postfix-queue.ts";
 import { Sink } from "./sink.ts";
 
-export interface FailbackOptions {
-  readonly messages: number;
-  /** Round trips, milliseconds. */
-  readonly latencies: readonly number[];
-}
+/** Round robin over the latencies: whoever comes first may find the machine's caches colder. */
+const ORDERS = [
+  ["holdfast", "postfix"],
+  ["postfix", "holdfast"],
+] as const;
 
-export async function compareFailback(options: FailbackOptions, report: Reporter): Promise<void> {
-  const { messages, latencies } = options;
+export async function compareFailback(
+  { messages, latencies }: Pick<Arguments, "messages" | "latencies">,
+  report: Reporter,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-  const full = join(folder, "full");
-  const show = (text: string) => report.progress(text);
-  try {
-    const mail = loadMail(messages);
-    const { seconds } = await fillHoldfast(full, mail, show);
-    report.say(`${messages} messages wait in the portal, taken in ${seconds.toFixed(1)} s`);
-    for (const [index, latency] of latencies.entries()) {
-      const times = { holdfast: 0, postfix: 0 };
-      // Whoever comes first may find the machine's caches colder.
-      const order = index % 2 === 0 ? (["holdfast", "postfix"] as const) : (["postfix", "holdfast"] as const);
-      for (const who of order) {
-        times[who] = await overLine(latency, (port, sink) =>
-          who === "holdfast"
-            ? failBack(full, join(folder, `state-${latency}`), messages, port, sink, show)
-            : flushByPostfix(mail, port, sink, show),
-        );
-        report.say(`${who}, ${latency} ms: ${(times[who] / 1000).toFixed(2)} s`);
+  await during(
+    () => rmSync(folder, { recursive: true, force: true }),
+    async () => {
+      const full = join(folder, "full");
+      const show = (text: string) => report.progress(text);
+      const mail = loadMail(messages);
+      await fillHoldfast(full, mail, show);
+      report.say(`${messages} messages wait in the portal`);
+      for (const [index, latency] of latencies.entries()) {
+        const times = { holdfast: 0, postfix: 0 };
+        const order = ORDERS[index % ORDERS.length] ?? ORDERS[0];
+        for (const who of order) {
+          const state = join(folder, "state");
+          times[who] = await overLine(latency, (port, sink) =>
+            who === "holdfast"
+              ? failBack(full, state, messages, port, sink, show)
+              : flushByPostfix(mail, port, sink, show),
+          );
+          rmSync(state, { recursive: true, force: true });
+          report.say(`${who}, ${latency} ms: ${(times[who] / 1000).toFixed(2)} s`);
+        }
+        report.result({
+          bench: "failback",
+          messages,
+          latencyMs: latency,
+          holdfastPerSecond: perSecond(messages, times.holdfast),
+          postfixPerSecond: perSecond(messages, times.postfix),
+          ratio: Number((times.postfix / times.holdfast).toFixed(2)),
+          order: order.join(", "),
+        });
       }
-      rmSync(join(folder, `state-${latency}`), { recursive: true, force: true });
-      report.result({
-        bench: "failback",
-        messages,
-        latencyMs: latency,
-        holdfastPerSecond: perSecond(messages, times.holdfast),
-        postfixPerSecond: perSecond(messages, times.postfix),
-        ratio: Number((times.postfix / times.holdfast).toFixed(2)),
-        order: order.join(", "),
-      });
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+    },
+  );
 }
 
 async function overLine(latency: number, run: (port: number, sink: Sink) => Promise<number>): Promise<number> {
   const sink = await Sink.start();
-  try {
-    const line = await Line.start(sink.port, latency);
-    try {
-      return await run(line.port, sink);
-    } finally {
-      await line.stop();
-    }
-  } finally {
-    await sink.stop();
-  }
+  return during(
+    () => sink.stop(),
+    async () => {
+      const line = await Line.start(sink.port, latency);
+      return during(
+        () => line.stop(),
+        () => run(line.port, sink),
+      );
+    },
+  );
 }
 
 function perSecond(messages: number, milliseconds: number): number {

@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Job, Sender } from "../../src/local/demo/sender.ts";
 import { Postfix } from "../../test/support/postfix.ts";
 import { until } from "../patience.ts";
+import { during } from "../undo.ts";
 import { DOMAIN } from "./mail.ts";
 import type { Sink } from "./sink.ts";
 
@@ -36,23 +37,24 @@ export async function flushByPostfix(
       "defer_transports = smtp",
     ],
   });
-  try {
-    const sender = new Sender("127.0.0.1", postfix.port);
-    await sender.send(jobs, FILL_CONNECTIONS, () => show(`Postfix's queue: ${sender.sent.length} of ${jobs.length}`));
-    await until({ what: "Postfix's queue to fill", limit: FILL_LIMIT_MS, step: 250 }, () => {
-      return postfix.queued("deferred") === jobs.length;
-    });
-    postfix.set("defer_transports =");
-    await pause(RESTART_MS);
-    const before = sink.messages;
-    const began = performance.now();
-    postfix.flush();
-    await until({ what: "Postfix to flush its queue", limit: FLUSH_LIMIT_MS, step: STEP_MS }, () => {
-      show(`Postfix flushes: ${sink.messages - before} of ${jobs.length}`);
-      return sink.messages - before >= jobs.length && postfix.queued() === 0;
-    });
-    return performance.now() - began;
-  } finally {
-    postfix.remove();
-  }
+  return during(
+    () => postfix.remove(),
+    async () => {
+      const sender = new Sender("127.0.0.1", postfix.port);
+      await sender.send(jobs, FILL_CONNECTIONS, () => show(`Postfix's queue: ${sender.sent.length} of ${jobs.length}`));
+      await until({ what: "Postfix's queue to fill", limit: FILL_LIMIT_MS, step: 250 }, () => {
+        return postfix.queued("deferred") === jobs.length;
+      });
+      postfix.set("defer_transports =");
+      await pause(RESTART_MS);
+      const before = sink.messages;
+      const began = performance.now();
+      postfix.flush();
+      await until({ what: "Postfix to flush its queue", limit: FLUSH_LIMIT_MS, step: STEP_MS }, () => {
+        show(`Postfix flushes: ${sink.messages - before} of ${jobs.length}`);
+        return sink.messages - before >= jobs.length && postfix.queued() === 0;
+      });
+      return performance.now() - began;
+    },
+  );
 }
