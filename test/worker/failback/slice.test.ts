@@ -98,7 +98,7 @@ describe("a message that a person acts on", () => {
     await onBench([0], async (bench) => {
       bench.add(0, 1, 10, "a", "ada");
       bench.flights.withdraw([flightKey("a", "ada")], bench.now);
-      expect(bench.flights.nextDue()).toBe(bench.now + 60_000);
+      expect(bench.flights.nextDue()).toBe(bench.now + 60_001);
       bench.now += 60_001;
       await bench.run();
       expect(bench.sent).toEqual(["ada"]);
