@@ -38,13 +38,18 @@ export async function factsOf(env: Env, name: string): Promise<DirectoryFacts | 
   return row ? toFacts(row) : null;
 }
 
-/** One domain and the holders of a few local parts. @returns null where the directory has no such domain */
+/**
+ * One domain and the holders of a few local parts.
+ * @returns null where the directory has no such domain
+ * @throws where D1 does not answer
+ */
 export async function entryFor(env: Env, name: string, locals: readonly string[]): Promise<DirectoryEntry | null> {
   const found = env.DIRECTORY.prepare(
     `${ADDRESSES} JOIN domain d ON d.id = a.domain
      WHERE d.name = ?1 AND (a.local IN (SELECT value FROM json_each(?2)) OR m.address = d.settings ->> '$.postmaster')`,
   ).bind(name, JSON.stringify(locals));
-  const [facts, rows] = await Promise.all([factsOf(env, name), found.all<AddressRow>()]);
+  const addresses = within(found.all<AddressRow>(), INDEX_TIMEOUT, "D1 read of a domain's addresses");
+  const [facts, rows] = await Promise.all([factsOf(env, name), addresses]);
   return facts && { ...facts, holders: byLocal(rows.results) };
 }
 

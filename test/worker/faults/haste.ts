@@ -18,6 +18,7 @@ const LONG = 1_000;
 const STEP = 40;
 /** A limit comes that many times sooner, after the shortest. */
 const PART = 25;
+const MOST = 1_200;
 
 let haste: Haste | null = null;
 
@@ -44,7 +45,7 @@ class Steps {
   constructor(fire: () => void, milliseconds: number, mine: Haste) {
     const step = (left: number): ReturnType<typeof setTimeout> =>
       mine.begun || left <= STEP
-        ? setRealTimeout(fire, Math.min(left, mine.shortest + milliseconds / PART))
+        ? setRealTimeout(fire, Math.min(left, mine.shortest + Math.min(milliseconds / PART, MOST)))
         : setRealTimeout(() => {
             this.#timer = step(left - STEP);
           }, STEP);

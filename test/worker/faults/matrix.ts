@@ -87,12 +87,17 @@ export function onStage(options: SceneOptions, play: (scene: Scene, attempt: Att
   return (attempt) => withScene(options, (scene) => play(scene, attempt));
 }
 
-export async function withScene(options: SceneOptions, play: (scene: Scene) => Promise<string>): Promise<string> {
+/** @param left `changed`: the domain remembers what happened, and the next case takes another one */
+export async function withScene(
+  options: SceneOptions,
+  play: (scene: Scene) => Promise<string>,
+  left: "as it was" | "changed" = "as it was",
+): Promise<string> {
   const kind = JSON.stringify([options.shards, options.secure]);
   const scene = free.get(kind) ?? (await Scene.open(options));
   free.delete(kind);
   await scene.begin(options);
   const came = await play(scene);
-  free.set(kind, scene);
+  if (left === "as it was") free.set(kind, scene);
   return came;
 }
