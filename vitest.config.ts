@@ -25,6 +25,8 @@ export default defineConfig({
           cloudflareTest(({ inject }) => ({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
+              // A second shard beside that of wrangler.toml.
+              d1Databases: { SHARD_1: "holdfast-shard-1" },
               bindings: {
                 DIRECTORY_MIGRATIONS: directoryMigrations,
                 SHARD_MIGRATIONS: shardMigrations,

@@ -6,6 +6,8 @@ import type { CarrierObject } from "./failback/carrier.ts";
 export interface Env {
   readonly DIRECTORY: D1Database;
   readonly SHARD_0: D1Database;
+  /** Further ones, as many as are bound (store/shard.ts). */
+  readonly [shard: `SHARD_${number}`]: D1Database;
   readonly MAIL: R2Bucket;
   readonly DOMAIN: DurableObjectNamespace<DomainObject>;
   readonly KEEPER: DurableObjectNamespace<OriginKeeper>;

@@ -5,6 +5,7 @@ import type { Env as WorkerEnv } from "../../src/worker/env.ts";
 declare global {
   namespace Cloudflare {
     interface Env extends WorkerEnv {
+      readonly SHARD_1: D1Database;
       readonly DIRECTORY_MIGRATIONS: D1Migration[];
       readonly SHARD_MIGRATIONS: D1Migration[];
     }

@@ -7,6 +7,7 @@ import type { Envelope } from "../../core/envelope.ts";
 import { MAX_INDEX_TEXT, MAX_THREAD_REFERENCES, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
+import { firstNumberOf, nextNumber } from "../store/numbers.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
 import { scopeTokens } from "./scope.ts";
 
@@ -132,8 +133,8 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
   const parents = [...references, ...(inReplyTo === undefined ? [] : [inReplyTo])].slice(-MAX_THREAD_REFERENCES);
   return db
     .prepare(
-      `INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
-       VALUES (?1, ?2, ?3,
+      `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+       VALUES (${nextNumber("?13")}, ?1, ?2, ?3,
          coalesce((SELECT thread FROM message WHERE account = ?1 AND mid IN (SELECT value FROM json_each(?4)) LIMIT 1),
                   abs(random() % 9007199254740991)),
          ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
@@ -152,6 +153,7 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
       extracted.subject,
       extracted.preview,
       JSON.stringify(metaOf(entry)),
+      firstNumberOf(at),
     );
 }
 

@@ -120,3 +120,35 @@ export const task = sqliteTable("task", {
   /** JSON. */
   state: text("state").notNull(),
 });
+
+/** The last move of a mailbox to another shard; one row a mailbox (move/). Times in unix milliseconds. */
+export const mailboxMove = sqliteTable("mailbox_move", {
+  mailbox: integer("mailbox").primaryKey(),
+  domain: integer("domain").notNull(),
+  source: integer("source").notNull(),
+  target: integer("target").notNull(),
+  phase: text("phase", {
+    enum: ["copying", "switching", "switched", "purging", "done", "cancelling", "cancelled"],
+  }).notNull(),
+  /** JSON, see `Progress` in move/contract.ts: where the phase goes on. */
+  progress: text("progress").notNull().default("{}"),
+  actor: text("actor").notNull(),
+  /** Goes up with each switch that is tried and taken back: what is left of an earlier try changes nothing. */
+  attempt: integer("attempt").notNull().default(1),
+  /** Somebody is at it until then. */
+  leaseUntil: integer("lease_until").notNull().default(0),
+  /** Nothing to do before. */
+  dueAt: integer("due_at").notNull().default(0),
+  startedAt: integer("started_at").notNull(),
+  switchedAt: integer("switched_at"),
+  endedAt: integer("ended_at"),
+  /** What went wrong the last time, in words; null once it goes on. */
+  problem: text("problem"),
+});
+
+/** What an operator sets for the whole service. */
+export const setting = sqliteTable("setting", {
+  /** Such as `new_mailboxes_shard`. */
+  name: text("name").primaryKey(),
+  value: text("value").notNull(),
+});

@@ -1,4 +1,4 @@
-/** Messages in the order of their age. Their numbers grow as they arrive, so that a time is found by halving, without an index. */
+/** Messages in the order of their age: their numbers grow with it (numbers.ts), so that a time is found by halving, without an index. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 
@@ -7,8 +7,7 @@ const MIDDLE = "((low + high) / 2)";
 const IS_OLD = `coalesce(${AT_OF(MIDDLE)} < ?1, 0)`;
 
 /**
- * The number from which on messages are not older than that, read in some twenty steps. Those that were indexed long after
- * they came may lie above it.
+ * The number from which on messages are not older than that, read in some thirty-five steps. Exact for whole seconds.
  * @param at unix milliseconds
  */
 export async function firstSince(db: D1Database, at: number): Promise<number> {
@@ -16,7 +15,7 @@ export async function firstSince(db: D1Database, at: number): Promise<number> {
     db
       .prepare(
         `WITH RECURSIVE halves(low, high) AS (
-           SELECT 0, (SELECT coalesce(max(id), 0) + 1 FROM message)
+           SELECT (SELECT coalesce(min(id), 1) - 1 FROM message), (SELECT coalesce(max(id), 0) + 1 FROM message)
            UNION ALL
            SELECT iif(${IS_OLD}, ${MIDDLE}, low), iif(${IS_OLD}, high, ${MIDDLE}) FROM halves WHERE high - low > 1)
          SELECT min(high) AS first FROM halves`,

@@ -4,7 +4,7 @@
  * than the counts in test/worker/costs.test.ts allow.
  */
 import { isNotNull, sql } from "drizzle-orm";
-import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /** One a mailbox; the same number as in the directory. */
 export const account = sqliteTable("account", {
@@ -12,7 +12,34 @@ export const account = sqliteTable("account", {
   domain: integer("domain").notNull(),
   /** One counter for all: UID, MODSEQ, JMAP state. A change takes `seq + 1` in its own batch. */
   seq: integer("seq").notNull().default(0),
+  /**
+   * While the mailbox moves to another shard (move/): here it is `leaving` (each change is noted in `journal`), then `fenced`
+   * (the triggers of the migration `moves` refuse every change), then `left` for ever; there it is `arriving`. Else null.
+   */
+  move: text("move", { enum: ["leaving", "fenced", "left", "arriving"] }),
 });
+
+/** What changed in an account that is leaving; written by triggers alone. Numbers never come twice: they are deleted by number. */
+export const journal = sqliteTable("journal", {
+  id: integer("id").primaryKey({ autoIncrement: true }),
+  account: integer("account").notNull(),
+  kind: text("kind", { enum: ["folder", "message", "placement"] }).notNull(),
+  /** The number of the row that was written or deleted. */
+  row: integer("row").notNull(),
+});
+
+/** What the folders and messages of an account that is arriving are numbered here. */
+export const arrival = sqliteTable(
+  "arrival",
+  {
+    account: integer("account").notNull(),
+    kind: text("kind", { enum: ["folder", "message"] }).notNull(),
+    /** The row's number on the shard that it comes from. */
+    source: integer("source").notNull(),
+    target: integer("target").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.account, t.kind, t.source] })],
+);
 
 export const folder = sqliteTable(
   "folder",
@@ -35,6 +62,7 @@ export const folder = sqliteTable(
 export const message = sqliteTable(
   "message",
   {
+    /** In the order of arrival, whenever the row was written: see store/numbers.ts. */
     id: integer("id").primaryKey(),
     account: integer("account").notNull(),
     /** Message-ID without angle brackets; a fresh ULID where the message has none (then it never repeats). */
