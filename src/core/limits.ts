@@ -301,3 +301,32 @@ export const MAX_FORWARD_NEWS = 1_000;
 
 /** Reply to the final dot while a person waits for a redelivery from the archive. */
 export const FINAL_TIMEOUT_REDELIVERY = 20_000;
+
+/** Messages of a mailbox that are brought to another shard in one step: the octets of each are read for the full text. */
+export const MOVE_PAGE = 50;
+/** Placements, journal entries or rows to be cleared away in one step. */
+export const MOVE_ROWS = 200;
+/** Characters of JSON in one statement: D1 takes 2 MB a parameter. */
+export const MOVE_STATEMENT = 500_000;
+/** The octets of so many messages are read at the same time, of the six connections that an invocation has. */
+export const MOVE_READS = 4;
+/** One run of the mover; a minute later comes the next. */
+export const MOVE_SLICE_TIME = 20_000;
+/** Steps of one run, some twelve statements each: D1 takes 1,000 of an invocation. */
+export const MOVE_SLICE_STEPS = 60;
+/** Changes that may still be outstanding when a mailbox is fenced: they are brought over in about a second. */
+export const MOVE_FENCE_AT = 20;
+/** From the fence to the switch; then the fence is taken down, and the mailbox may be written where it was. */
+export const MOVE_FENCE_TIME = 10_000;
+/** A mover that says nothing for this long has died; its longest step takes half of it. */
+export const MOVE_LEASE = 40_000;
+/** After a failure. */
+export const MOVE_RETRY = 30_000;
+/** Copies of one move that turned out to differ from the original before a person has to look. */
+export const MOVE_COPIES = 3;
+/** The old rows stay so long after everybody knows of the move: a message that was planned before may take 30 minutes to come. */
+export const MOVE_SETTLE = MX_MESSAGE_TIMEOUT + 15 * 60_000;
+/** Mail that meets the fence waits so long for the switch, before its sender is told to come again … */
+export const MOVE_PATIENCE = 3_000;
+/** … and looks again after this. */
+export const MOVE_POLL = 150;

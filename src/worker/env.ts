@@ -6,8 +6,7 @@ import type { CarrierObject } from "./failback/carrier.ts";
 export interface Env {
   readonly DIRECTORY: D1Database;
   readonly SHARD_0: D1Database;
-  /** Further ones, as many as are bound (store/shard.ts). */
-  readonly [shard: `SHARD_${number}`]: D1Database;
+  // SHARD_1 and further ones, as many as are bound: store/shard.ts finds them.
   readonly MAIL: R2Bucket;
   readonly DOMAIN: DurableObjectNamespace<DomainObject>;
   readonly KEEPER: DurableObjectNamespace<OriginKeeper>;

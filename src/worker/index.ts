@@ -5,6 +5,7 @@ import { mendArchive } from "./archive/mend.ts";
 import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
 import { wakeAll, wakeWatched } from "./failback/wake.ts";
+import { moveMailboxes } from "./move/drive.ts";
 import { receiveEmail } from "./receive/email.ts";
 
 export { OriginKeeper } from "./deliver/keeper.ts";
@@ -22,7 +23,11 @@ export default {
   },
   email: receiveEmail,
   async scheduled(controller, env) {
-    if (controller.cron !== HOURLY) return wakeAll(env);
+    if (controller.cron !== HOURLY) {
+      const results = await Promise.allSettled([wakeAll(env), moveMailboxes(env)]);
+      for (const result of results) if (result.status === "rejected") throw result.reason;
+      return;
+    }
     const now = controller.scheduledTime;
     // One must not keep the others from running.
     const results = await Promise.allSettled([hourly(env, now), wakeWatched(env), mendArchive(env, now)]);

@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
 import { MissingOctetsError } from "../archive/read.ts";
 import { DeadlineError, within } from "../store/deadline.ts";
+import { hasMoved } from "../store/moved.ts";
 import { type Api, newApi } from "./api/api.ts";
 import { createApi, problemOfException } from "./api/index.ts";
 import type { AppContext } from "./context.ts";
@@ -38,6 +39,10 @@ function problemOf(error: Error): Problem {
   if (error instanceof HTTPException) return problemOfException(error);
   console.error("a request failed:", error);
   if (error instanceof MissingOctetsError) return notFound("stored copy of this message");
+  if (hasMoved(error)) {
+    const detail = "This mailbox is being moved to another database. Nothing was changed; try again in a moment.";
+    return { status: 503, code: "moving", detail, retryAfter: 2 };
+  }
   if (error instanceof DeadlineError) return unavailable("A part of the service does not answer; try again.");
   return { status: 500, code: "internal", detail: "Something went wrong on our side. It has been logged; try again." };
 }

@@ -159,23 +159,27 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
 
 /** @param share characters of text that are indexed */
 function insertText(db: D1Database, entry: IndexEntry, share: number): D1PreparedStatement {
-  const { account, mid, once, domain, direction, extracted, envelope } = entry;
-  const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
-  // The envelope's recipient need not be in the header: a blind copy, a list.
-  const head = [extracted.subject, ...people, envelope.to, ...extracted.attachments.map(({ name }) => name)].join("\n");
+  const { account, mid, once } = entry;
+  const { scope, head, body } = fullText(entry);
   return db
     .prepare(
       `INSERT INTO fts (rowid, scope, head, body)
        SELECT (SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3), ?4, ?5, ?6 WHERE changes() > 0`,
     )
-    .bind(
-      account,
-      mid,
-      once,
-      scopeTokens({ account, domain, direction }).join(" "),
-      head,
-      extracted.text.slice(0, share).toWellFormed(),
-    );
+    .bind(account, mid, once, scope, head, body.slice(0, share).toWellFormed());
+}
+
+/** What a message is found by. */
+export function fullText(
+  entry: Pick<IndexEntry, "account" | "domain" | "direction" | "envelope"> & {
+    readonly extracted: Pick<Extracted, "subject" | "from" | "to" | "cc" | "attachments" | "text">;
+  },
+): { readonly scope: string; readonly head: string; readonly body: string } {
+  const { extracted, envelope } = entry;
+  const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
+  // The envelope's recipient need not be in the header: a blind copy, a list.
+  const head = [extracted.subject, ...people, envelope.to, ...extracted.attachments.map(({ name }) => name)].join("\n");
+  return { scope: scopeTokens(entry).join(" "), head, body: extracted.text };
 }
 
 /** Where the octets of each are, in the entries' order. */

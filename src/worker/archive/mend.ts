@@ -9,7 +9,7 @@ import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import { firstSince } from "../store/expiry.ts";
 import { keysBetween } from "../store/messages.ts";
-import { shards } from "../store/shard.ts";
+import { shardsInUse } from "../store/shard.ts";
 import { readTask, writeTask } from "../store/tasks.ts";
 import { hourPrefix } from "./raw.ts";
 import { type Copy, noCounts } from "./reindex/contract.ts";
@@ -74,7 +74,7 @@ async function mendHour(env: Env, hour: number, work: Work): Promise<boolean> {
 /** Those that some shard has a row of. @param hour its beginning, unix milliseconds */
 async function keysOfHour(env: Env, hour: number): Promise<Set<string>> {
   const keys = new Set<string>();
-  for (const { db } of shards(env)) {
+  for (const { db } of await shardsInUse(env)) {
     const range = { from: await firstSince(db, hour), to: await firstSince(db, hour + 2 * HOUR) };
     for (const key of await keysBetween(db, range, hourPrefix(hour))) keys.add(key);
   }

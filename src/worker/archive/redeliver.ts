@@ -49,17 +49,23 @@ export async function redeliver(
   if (plan === "unknown_domain") return failed(`There is no domain for ${recipient}.`);
   if (plan === "unavailable") return failed("The domain's settings cannot be read now; try again.");
   return plan.domain.continuity && plan.mode === "emergency"
-    ? toPortal(env, plan, row, recipient)
+    ? toPortal(env, plan, { ...row, shard: message.shard }, recipient)
     : toOrigin(env, plan, row, recipient);
 }
 
-async function toPortal(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {
+async function toPortal(
+  env: Env,
+  plan: Plan,
+  row: MessageRow & { readonly shard: number },
+  recipient: string,
+): Promise<RedeliveryResult> {
   const { holders, status } = plan.recipient;
   if (status !== "covered" || holders.length === 0)
     return { kind: "refused", detail: `${recipient} is no mailbox with continuity.` };
   for (const { account, shard } of holders) {
     const db = shardDb(env, shard);
-    const own = account === row.account ? row.id : await findCopy(db, account, midOf(row), row.key);
+    const same = account === row.account && shard === row.shard;
+    const own = same ? row.id : await findCopy(db, account, midOf(row), row.key);
     if (own === null) await copyToAccount(env, db, row, { account, domain: plan.domain.id, to: recipient });
     else await placeInInbox(db, account, own);
   }

@@ -14,7 +14,7 @@ import {
   referencedMessages,
   rekey,
 } from "../store/expiry.ts";
-import { shards } from "../store/shard.ts";
+import { shardsInUse } from "../store/shard.ts";
 import { readTask, writeTask } from "../store/tasks.ts";
 import { copyRaw, deleteRaw, KEPT, keepKey, type RawChange, type RawMetadata, readMetadata, waitsFor } from "./raw.ts";
 
@@ -68,7 +68,7 @@ export async function hourly(env: Env, now: number): Promise<Retained> {
 export async function purge(env: Env, now: number): Promise<Retained> {
   const work = { purged: 0, kept: 0, failed: 0 };
   const errors: unknown[] = [];
-  for (const { db } of shards(env)) {
+  for (const { db } of await shardsInUse(env)) {
     try {
       const whole = new Date(now).getUTCHours() === WHOLE_PASS_HOUR;
       const from = whole ? 0 : await firstSince(db, now - LOOK_BACK_DAYS * DAY);
@@ -183,7 +183,7 @@ async function deleteAnnounced(env: Env): Promise<void> {
   const task = await readTask<Purge>(env.DIRECTORY, "purge");
   if (!task) return;
   const used = new Set<string>();
-  for (const { db } of shards(env)) for (const { key } of await keptRows(db, task.keys)) used.add(key);
+  for (const { db } of await shardsInUse(env)) for (const { key } of await keptRows(db, task.keys)) used.add(key);
   const unused = task.keys.filter((key) => !used.has(key));
   for (let at = 0; at < unused.length; at += MAX_DELETED) {
     await within(deleteRaw(env.MAIL, ...unused.slice(at, at + MAX_DELETED)), STORE_TIMEOUT, "R2 delete");

@@ -3,7 +3,8 @@ import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import { MESSAGE_COLUMNS, type MessageRow, messageRow, type StoredRow } from "../store/messages.ts";
-import { type Shard, shards } from "../store/shard.ts";
+import { shownHere } from "../store/moved.ts";
+import { type Shard, shardsInUse } from "../store/shard.ts";
 import { accountToken, domainToken } from "./scope.ts";
 import { meets, quote, terms } from "./terms.ts";
 
@@ -52,8 +53,10 @@ export async function searchArchive(
   if (!position) return null;
   const match = matchOf(scope, filter);
   if (match === null) return { items: [], next: null };
-  const wanted = shards(env).filter(({ number }) => scope.kind === "domain" || number === scope.shard);
-  const found = await Promise.all(wanted.map((shard) => searchShard(shard, match, filter, position, limit + 1)));
+  const wanted = (await shardsInUse(env)).filter(({ number }) => scope.kind === "domain" || number === scope.shard);
+  const found = await Promise.all(
+    wanted.map((shard) => searchShard(shard, match, filter, position, limit + 1, scope.kind === "account")),
+  );
   const { page, next } = merge(found, position, limit);
   return { items: page, next: next && writeCursor(next) };
 }
@@ -104,6 +107,7 @@ async function searchShard(
   filter: SearchFilter,
   position: Position,
   limit: number,
+  own: boolean,
 ): Promise<Found> {
   const narrowed = [filter.from, filter.to, filter.subject].some((text) => (text ?? "").trim() !== "");
   const rows: MessageRow[] = [];
@@ -111,7 +115,7 @@ async function searchShard(
   let batch = narrowed ? Math.max(limit, FIRST_BATCH) : limit;
   for (let lookedAt = 0; lookedAt < MAX_LOOKED_AT; batch *= 2) {
     const asked = Math.min(batch, Math.max(limit, MAX_LOOKED_AT - lookedAt));
-    const read = await readRows(db, match, filter, below, asked);
+    const read = await readRows(db, match, filter, below, asked, own);
     rows.push(...read.filter((row) => meets(row, filter)));
     if (rows.length >= limit || read.length < asked)
       return { shard: number, rows: rows.slice(0, limit), stoppedAt: null };
@@ -121,20 +125,22 @@ async function searchShard(
   return { shard: number, rows, stoppedAt: below };
 }
 
+/** @param own the account's own shard is asked, wherever it is in a move; else what a move has on two shards comes from one */
 async function readRows(
   db: D1Database,
   match: string,
   { since, until }: SearchFilter,
   below: number,
   limit: number,
+  own: boolean,
 ): Promise<MessageRow[]> {
   const { results } = await within(
     db
       .prepare(
         `SELECT ${MESSAGE_COLUMNS} FROM fts JOIN message m ON m.id = fts.rowid JOIN account a ON a.id = m.account
-         WHERE fts MATCH ?1 AND fts.rowid < ?2 AND m.at >= ?3 AND m.at < ?4 ORDER BY fts.rowid DESC LIMIT ?5`,
+         WHERE fts MATCH ?1 AND (?6 OR ${shownHere("a")}) AND fts.rowid < ?2 AND m.at >= ?3 AND m.at < ?4 ORDER BY fts.rowid DESC LIMIT ?5`,
       )
-      .bind(match, below, since ?? 0, until ?? Number.MAX_SAFE_INTEGER, limit)
+      .bind(match, below, since ?? 0, until ?? Number.MAX_SAFE_INTEGER, limit, own ? 1 : 0)
       .all<StoredRow>(),
     INDEX_TIMEOUT,
     "D1 search",

@@ -15,7 +15,7 @@ import { type Proof, prove } from "../failback/proof.ts";
 import type { Ramp } from "../failback/ramp.ts";
 import { runSlice, type SliceResult } from "../failback/slice.ts";
 import { backlogPage, markRefused, removeDelivered } from "../store/backlog.ts";
-import { shardDb, shards } from "../store/shard.ts";
+import { hasTables, shardDb, shards } from "../store/shard.ts";
 import type { DomainFacts, FailbackRun, Route } from "./contract.ts";
 import type { EventLog } from "./log.ts";
 import type { DomainMachine } from "./machine.ts";
@@ -119,7 +119,11 @@ export class DomainFailback {
       raw: (key) => world.raw(key),
       clock: () => world.now(),
       random: () => world.random(),
-      backlog: (shard, after, limit) => backlogPage(shardDb(env, shard), domain.id, after, limit),
+      backlog: async (number, after, limit) => {
+        const db = shardDb(env, number);
+        // A database that was bound before its tables were made has nobody's mail.
+        return (await hasTables({ number, db })) ? backlogPage(db, domain.id, after, limit) : [];
+      },
       removeDelivered: (shard, placements) => removeDelivered(shardDb(env, shard), placements),
       markRefused: (shard, placements, reply) => markRefused(shardDb(env, shard), placements, reply),
       observe: (recipient, outcome, began) => {

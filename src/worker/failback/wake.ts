@@ -5,11 +5,11 @@ import { domainNames } from "../domain/directory.ts";
 import type { Env } from "../env.ts";
 import { domainsWaiting } from "../store/backlog.ts";
 import { within } from "../store/deadline.ts";
-import { shards } from "../store/shard.ts";
+import { shardsInUse } from "../store/shard.ts";
 
 /** One object or shard that does not answer keeps nobody else waiting. */
 export async function wakeAll(env: Env): Promise<void> {
-  const waiting = await Promise.all(shards(env).map((shard) => waitingOn(shard.db, shard.number)));
+  const waiting = await Promise.all((await shardsInUse(env)).map((shard) => waitingOn(shard.db, shard.number)));
   await wake(env, await domainNames(env, [...new Set(waiting.flat())]));
 }
 

@@ -3,11 +3,13 @@ import { rowFor } from "../../core/decision.ts";
 import { INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome, Reply } from "../../core/outcome.ts";
 import { extract } from "../archive/extract.ts";
-import { type IndexEntry, indexMessage } from "../archive/index.ts";
+import { type IndexEntry, type Indexed, indexMessage } from "../archive/index.ts";
 import type { Extracted } from "../archive/meta.ts";
 import { copyRaw, getRaw } from "../archive/raw.ts";
+import type { Env } from "../env.ts";
 import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
+import { hasMoved, whereNow } from "../store/moved.ts";
 import { shardDb } from "../store/shard.ts";
 import type { Content } from "./content.ts";
 import type { Planned } from "./pipeline.ts";
@@ -117,9 +119,27 @@ async function index(planned: Planned, content: Content, { portal }: { portal: f
   const byShard = Map.groupBy(copies, (copy) => copy.holder.shard);
   const batches = [...byShard].map(([shard, copies]) => {
     const entries = copies.map((copy) => entryFor(planned, content, copy, mid, extracted));
-    return within(indexMessage(shardDb(env, shard), entries, { portal }), INDEX_TIMEOUT, "D1 batch of a message");
+    return indexOn(env, shard, entries, portal);
   });
   return (await Promise.all(batches)).flat();
+}
+
+/** Who has moved since the recipients were planned gets the message on the other shard. */
+async function indexOn(
+  env: Env,
+  shard: number,
+  entries: readonly IndexEntry[],
+  portal: false | "waiting",
+): Promise<Indexed[]> {
+  try {
+    return await within(indexMessage(shardDb(env, shard), entries, { portal }), INDEX_TIMEOUT, "D1 batch of a message");
+  } catch (error) {
+    if (!hasMoved(error)) throw error;
+  }
+  const accounts = entries.map(({ account }) => account);
+  const now = await whereNow(env, accounts, shard);
+  const batches = [...Map.groupBy(entries, ({ account }) => now.get(account) ?? shard)];
+  return (await Promise.all(batches.map(([where, theirs]) => indexOn(env, where, theirs, portal)))).flat();
 }
 
 function entryFor(

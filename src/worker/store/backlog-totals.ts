@@ -2,6 +2,7 @@
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
+import { livesHere } from "./moved.ts";
 
 export interface DomainBacklog {
   readonly domain: number;
@@ -16,7 +17,8 @@ export async function backlogTotals(db: D1Database): Promise<DomainBacklog[]> {
       .prepare(
         // waiting = ±(domain * 2^32 + seconds), see shard.schema.ts
         `SELECT abs(waiting) / 4294967296 AS domain, sum(waiting > 0) AS waiting, sum(waiting < 0) AS refused
-         FROM placement WHERE waiting IS NOT NULL AND gone IS NULL AND flags & ${DELETED} = 0 GROUP BY 1`,
+         FROM placement WHERE waiting IS NOT NULL AND gone IS NULL AND flags & ${DELETED} = 0
+           AND ${livesHere("placement")} GROUP BY 1`,
       )
       .all<DomainBacklog>(),
     INDEX_TIMEOUT,

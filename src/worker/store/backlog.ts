@@ -3,6 +3,7 @@ import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import type { MessageMeta } from "../archive/meta.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
+import { livesHere } from "./moved.ts";
 
 /** 2^32, see `placement.waiting` in shard.schema.ts. */
 const DOMAIN_STRIDE = 4_294_967_296;
@@ -43,7 +44,7 @@ export async function backlogPage(
         `SELECT p.id, p.account, p.waiting, p.message, m.key, m.size, p.flags, m.meta
          FROM placement p JOIN message m ON m.id = p.message
          WHERE p.waiting >= ?1 AND p.waiting < ?2 AND (p.waiting > ?1 OR p.id > ?3)
-           AND p.gone IS NULL AND p.flags & ${DELETED} = 0
+           AND p.gone IS NULL AND p.flags & ${DELETED} = 0 AND ${livesHere("p")}
          ORDER BY p.waiting, p.id LIMIT ?4`,
       )
       .bind(from.waiting, (domainId + 1) * DOMAIN_STRIDE, from.id, limit)
@@ -70,7 +71,7 @@ export async function placementsWaiting(
     db
       .prepare(
         `SELECT p.id FROM placement p JOIN message m ON m.id = p.message
-         WHERE p.waiting = ?1 AND p.gone IS NULL AND (m.key = ?2 OR m.key GLOB '*/' || ?2)
+         WHERE p.waiting = ?1 AND p.gone IS NULL AND ${livesHere("p")} AND (m.key = ?2 OR m.key GLOB '*/' || ?2)
            AND m.meta ->> '$.envelope.to' IN (SELECT value FROM json_each(?3))`,
       )
       .bind(waitingSince(domainId, at), object, JSON.stringify(recipients))
@@ -81,14 +82,19 @@ export async function placementsWaiting(
   return results.map((row) => row.id);
 }
 
-/** The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over. */
+const GONE = "gone = (SELECT seq FROM account WHERE id = placement.account), waiting = NULL";
+
+/**
+ * The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over, and those
+ * whose mailbox has moved: the run meets them on the other shard, and knows that they were delivered.
+ */
 export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(
-    db,
-    placementIds,
-    "gone = (SELECT seq FROM account WHERE id = placement.account), waiting = NULL",
-    [],
-  );
+  await leaveBacklog(db, placementIds, `waiting > 0 AND ${livesHere("placement")}`, GONE, []);
+}
+
+/** A person does not want them delivered. @throws where the mailbox has moved meanwhile */
+export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<void> {
+  await leaveBacklog(db, placementIds, "waiting > 0", GONE, []);
 }
 
 /**
@@ -96,14 +102,21 @@ export async function removeDelivered(db: D1Database, placementIds: readonly num
  * @param refusalJson the origin's reply, JSON of `Reply` (core/outcome.ts)
  */
 export async function markRefused(db: D1Database, placementIds: readonly number[], refusalJson: string): Promise<void> {
-  await leaveBacklog(db, placementIds, "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
+  const which = `waiting > 0 AND ${livesHere("placement")}`;
+  await leaveBacklog(db, placementIds, which, "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
 }
 
 /** One counter step and one change for each, in one batch; a repeat changes nothing. */
-async function leaveBacklog(db: D1Database, ids: readonly number[], change: string, values: string[]): Promise<void> {
+async function leaveBacklog(
+  db: D1Database,
+  ids: readonly number[],
+  which: string,
+  change: string,
+  values: string[],
+): Promise<void> {
   if (ids.length === 0) return;
   const list = JSON.stringify(ids);
-  const theirs = "id IN (SELECT value FROM json_each(?1)) AND waiting > 0 AND gone IS NULL";
+  const theirs = `id IN (SELECT value FROM json_each(?1)) AND ${which} AND gone IS NULL`;
   await within(
     db.batch([
       db
@@ -124,7 +137,7 @@ async function leaveBacklog(db: D1Database, ids: readonly number[], change: stri
 export async function backlogCounts(db: D1Database, domainId: number): Promise<{ waiting: number; refused: number }> {
   const count = db.prepare(
     `SELECT count(*) AS messages FROM placement
-     WHERE waiting >= ?1 AND waiting < ?2 AND gone IS NULL AND flags & ${DELETED} = 0`,
+     WHERE waiting >= ?1 AND waiting < ?2 AND gone IS NULL AND flags & ${DELETED} = 0 AND ${livesHere("placement")}`,
   );
   const low = domainId * DOMAIN_STRIDE;
   const [waiting, refused] = await within(
@@ -173,9 +186,9 @@ export async function waitingOf(db: D1Database, account: number): Promise<{ id: 
   return results;
 }
 
-/** They stay in the inbox and are not to be redelivered any more. */
+/** They stay in the inbox and are not to be redelivered any more. @throws where the mailbox has moved meanwhile */
 export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, "waiting = NULL", []);
+  await leaveBacklog(db, placementIds, "waiting > 0", "waiting = NULL", []);
 }
 
 /** The placements of messages that wait. @param messages their own numbers */

@@ -1,6 +1,7 @@
 /** Messages in the order of their age: their numbers grow with it (numbers.ts), so that a time is found by halving, without an index. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
+import { livesHere } from "./moved.ts";
 
 const AT_OF = (id: string) => `(SELECT at FROM message WHERE id >= ${id} ORDER BY id LIMIT 1)`;
 const MIDDLE = "((low + high) / 2)";
@@ -72,6 +73,7 @@ export async function referencedMessages(
         `SELECT m.id, m.key, m.account, m.meta ->> '$.envelope.to' AS "to", max(coalesce(p.waiting, 0)) > 0 AS waiting
          FROM placement p INDEXED BY placement_message CROSS JOIN message m ON m.id = p.message
          WHERE p.message > ?1 AND p.message < ?2 AND p.gone IS NULL AND m.at < ?3 AND m.key GLOB 'archive/*'
+           AND ${livesHere("m")}
          GROUP BY p.message ORDER BY p.message LIMIT ?4`,
       )
       .bind(of.after, of.to, of.before, of.limit)

@@ -109,6 +109,11 @@ export async function countMailboxes(db: Directory): Promise<{ domain: number; m
   return db.select({ domain: mailbox.domain, mailboxes: count() }).from(mailbox).groupBy(mailbox.domain);
 }
 
+/** By shard. */
+export async function mailboxesByShard(db: Directory): Promise<{ shard: number; mailboxes: number }[]> {
+  return db.select({ shard: mailbox.shard, mailboxes: count() }).from(mailbox).groupBy(mailbox.shard);
+}
+
 /** All of them or none. @returns false where an address or a number is taken by now */
 export async function insertMailboxes(
   db: Directory,

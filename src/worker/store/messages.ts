@@ -2,6 +2,7 @@
 import { INDEX_TIMEOUT, REPEAT_WINDOW } from "../../core/limits.ts";
 import type { MessageMeta } from "../archive/meta.ts";
 import { within } from "./deadline.ts";
+import { shownHere } from "./moved.ts";
 
 export interface MessageRow {
   readonly id: number;
@@ -30,11 +31,12 @@ export function messageRow<T extends StoredRow>(row: T): Omit<T, "meta"> & { rea
   return { ...row, meta: JSON.parse(row.meta) as MessageMeta };
 }
 
-/** Whose it may be shown to is for the caller to decide. */
+/** Whose it may be shown to is for the caller to decide. Null too where its mailbox has moved: it has another number there. */
 export async function findMessage(db: D1Database, id: number): Promise<MessageRow | null> {
   const row = await within(
     db
-      .prepare(`SELECT ${MESSAGE_COLUMNS} FROM message m JOIN account a ON a.id = m.account WHERE m.id = ?1`)
+      .prepare(`SELECT ${MESSAGE_COLUMNS} FROM message m JOIN account a ON a.id = m.account WHERE m.id = ?1
+           AND ${shownHere("a")}`)
       .bind(id)
       .first<StoredRow>(),
     INDEX_TIMEOUT,

@@ -1,5 +1,7 @@
 /** Which database holds a mailbox. */
+import { HEALTH_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
+import { within } from "./deadline.ts";
 
 export interface Shard {
   readonly number: number;
@@ -23,4 +25,36 @@ export function shardDb(env: Env, number: number): D1Database {
   const shard = shards(env).find((candidate) => candidate.number === number);
   if (!shard) throw new Error(`no database is bound as SHARD_${number}`);
   return shard.db;
+}
+
+/** Once tables are there, they stay. */
+const known = new WeakSet<D1Database>();
+
+/**
+ * Whether its migrations have been applied. A database that is bound before it has tables must not stop the others' work.
+ * @returns true too where it does not answer: then whoever uses it finds out
+ */
+export async function hasTables({ db, number }: Shard): Promise<boolean> {
+  if (known.has(db)) return true;
+  try {
+    const row = await within(
+      // The last thing that the migrations make.
+      db.prepare("SELECT 1 AS there FROM sqlite_master WHERE name = 'placement_noted_delete'").first(),
+      HEALTH_TIMEOUT,
+      `SHARD_${number}`,
+    );
+    if (row === null) return false;
+    known.add(db);
+    return true;
+  } catch (error) {
+    console.error(`the shard ${number} does not say whether it has tables`, String(error));
+    return true;
+  }
+}
+
+/** Those that can have mail on them, by number. */
+export async function shardsInUse(env: Env): Promise<Shard[]> {
+  const all = shards(env);
+  const ready = await Promise.all(all.map(hasTables));
+  return all.filter((_, index) => ready[index]);
 }

@@ -17,7 +17,7 @@ import {
   updateDomain,
 } from "../../store/domains.ts";
 import { findMailbox, listMailboxes, unchosenMailboxes } from "../../store/mailboxes.ts";
-import { shardDb, shards } from "../../store/shard.ts";
+import { shardDb, shardsInUse } from "../../store/shard.ts";
 import { askDomain, logEvent, tellDomain } from "../domain-object.ts";
 import { FORBIDDEN, invalid, notFound, type Problem, unavailable } from "../problem.ts";
 import { changeOrigin, type OriginChange } from "./origin.ts";
@@ -203,7 +203,7 @@ async function statusOf(env: Env, name: string): Promise<DomainStatus | null> {
 
 /** Over all shards. */
 export async function backlogOf(env: Env, domainId: number): Promise<{ waiting: number; refused: number }> {
-  const counts = await Promise.all(shards(env).map(({ db }) => backlogCounts(db, domainId)));
+  const counts = await Promise.all((await shardsInUse(env)).map(({ db }) => backlogCounts(db, domainId)));
   return counts.reduce(
     (sum, { waiting, refused }) => ({ waiting: sum.waiting + waiting, refused: sum.refused + refused }),
     { waiting: 0, refused: 0 },

@@ -16,6 +16,7 @@ import {
   type NewMailbox,
   updateMailbox,
 } from "../../store/mailboxes.ts";
+import { shardOfNew } from "../../store/settings.ts";
 import { shardDb } from "../../store/shard.ts";
 import { logEvent, tellDomain } from "../domain-object.ts";
 import { type FieldError, invalidFields, notFound, type Problem } from "../problem.ts";
@@ -42,8 +43,6 @@ export interface CheckedMailbox {
   readonly password: string | null | undefined;
 }
 
-/** New mailboxes go here; a domain may span several shards once there is a reason to. */
-const SHARD_OF_NEW = 0;
 /** Random numbers of 40 bits: a number is never used again, so that no mailbox comes to the mail of a removed one. */
 const ID_BITS = 40;
 
@@ -153,6 +152,7 @@ export async function register(
   boxes: readonly CheckedMailbox[],
   now: number,
 ): Promise<Result<MailboxRow[], Problem>> {
+  const shard = await shardOfNew(env);
   const rows: NewMailbox[] = [];
   for (const { address, local, aliases, alternate, covered, password } of boxes) {
     rows.push({
@@ -162,12 +162,12 @@ export async function register(
       aliases: aliases ?? [],
       covered: covered ?? true,
       alternate: alternate ?? null,
-      shard: SHARD_OF_NEW,
+      shard,
       password: typeof password === "string" ? await hashPassword(password) : null,
     });
   }
   await createAccounts(
-    shardDb(env, SHARD_OF_NEW),
+    shardDb(env, shard),
     rows.map(({ id }) => id),
     domain.id,
     now,

@@ -7,7 +7,7 @@ import { MAX_RELEASE } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import type { Taken } from "../../failback/fates.ts";
 import { flightKey } from "../../failback/ports.ts";
-import { keepInPortal, removeDelivered as removeFromInbox, waitingOf } from "../../store/backlog.ts";
+import { discardWaiting, keepInPortal, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
 import { askDomain, logEvent } from "../domain-object.ts";
 import { type Problem, unavailable } from "../problem.ts";
@@ -95,7 +95,7 @@ async function release(
       for (const shard of new Set(slice.map((message) => message.shard))) {
         const ids = slice.filter((message) => message.shard === shard).map(({ id }) => id);
         const db = shardDb(env, shard);
-        await (choice === "keep" ? keepInPortal(db, ids) : removeFromInbox(db, ids));
+        await (choice === "keep" ? keepInPortal(db, ids) : discardWaiting(db, ids));
       }
       return null;
     },

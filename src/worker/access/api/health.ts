@@ -8,7 +8,7 @@ import { within } from "../../store/deadline.ts";
 import { directory } from "../../store/directory.ts";
 import { domainModes } from "../../store/domains.ts";
 import { countMailboxes } from "../../store/mailboxes.ts";
-import { shards } from "../../store/shard.ts";
+import { shards, shardsInUse } from "../../store/shard.ts";
 import { askDomain } from "../domain-object.ts";
 import { json, newApi, PROBLEMS } from "./api.ts";
 
@@ -38,12 +38,13 @@ healthApi.openapi(
 );
 
 function looks(env: Env): [string, () => Promise<unknown>][] {
-  const databases: [string, D1Database][] = [
-    ["directory", env.DIRECTORY],
-    ...shards(env).map(({ number, db }): [string, D1Database] => [`shard_${number}`, db]),
-  ];
   return [
-    ...databases.map(([name, db]): [string, () => Promise<unknown>] => [name, () => db.prepare("SELECT 1").first()]),
+    ["directory", () => env.DIRECTORY.prepare("SELECT 1").first()],
+    // One that is bound and has no tables is an error here, whether anything lives on it or not.
+    ...shards(env).map(({ number, db }): [string, () => Promise<unknown>] => [
+      `shard_${number}`,
+      () => db.prepare("SELECT 1 FROM account LIMIT 1").first(),
+    ]),
     ["mail", () => env.MAIL.head("health")],
     // Not a domain name, so that no domain's object is woken.
     ["domain_object", () => askDomain(env, "health", (object) => object.ping())],
@@ -80,7 +81,7 @@ async function metrics(env: Env): Promise<string> {
   const [domains, mailboxes, totals, gateways] = await Promise.all([
     domainModes(db),
     countMailboxes(db),
-    Promise.all(shards(env).map((shard) => backlogTotals(shard.db))),
+    shardsInUse(env).then((all) => Promise.all(all.map(({ db }) => backlogTotals(db)))),
     gatewayHealth(env),
   ]);
   const backlog = totals.flat();

@@ -11,6 +11,7 @@ import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
 import { reindexApi } from "./reindex.ts";
 import { sessionApi } from "./session.ts";
+import { shardsApi } from "./shards.ts";
 
 const refuse: Refuse = (c, problem) => problemResponse(c, problem);
 
@@ -33,10 +34,14 @@ export function createApi(): Api {
   api.use("/api/domains/:domain", (c, next) => (c.req.method === "PUT" ? next() : mine(c, next)));
   api.use("/api/domains/:domain/*", (c, next) => (c.req.path.split("/").length > 4 ? mine(c, next) : next()));
   api.use("/api/mail/*", only(refuse, "user"));
+  api.use("/api/domains/:domain/mailboxes/:address/move", only(refuse, "operator"));
+  api.use("/api/shards", only(refuse, "operator"));
+  api.use("/api/shards/*", only(refuse, "operator"));
   api.use("/metrics", only(refuse, "operator"));
   api.use("/api/reindex", only(refuse, "operator"));
 
-  for (const resource of [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi, reindexApi])
+  const resources = [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi, reindexApi, shardsApi];
+  for (const resource of resources)
     api.route("/", resource);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });

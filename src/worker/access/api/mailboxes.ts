@@ -39,6 +39,7 @@ const Mailbox = z
     aliases: z.array(z.string()),
     alternateAddress: z.string().nullable(),
     login: z.boolean().openapi({ description: "There is a password." }),
+    shard: z.int().openapi({ description: "The database that holds its messages." }),
     createdAt: z.iso.datetime(),
   })
   .openapi("Mailbox");
@@ -52,6 +53,7 @@ function mailboxView(c: AppContext, row: MailboxRow): z.infer<typeof Mailbox> {
     aliases: row.aliases.map((local) => `${local}@${name}`),
     alternateAddress: row.alternate,
     login: row.login,
+    shard: row.shard,
     createdAt: instant(row.createdAt),
   };
 }

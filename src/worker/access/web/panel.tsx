@@ -5,7 +5,7 @@ import { scopeOf } from "../../identity/principal.ts";
 import { backlogTotals, type DomainBacklog } from "../../store/backlog-totals.ts";
 import { directory } from "../../store/directory.ts";
 import { type DomainRow, listDomains } from "../../store/domains.ts";
-import { shards } from "../../store/shard.ts";
+import { shardsInUse } from "../../store/shard.ts";
 import { saveDomain } from "../actions/domains.ts";
 import { messages } from "../actions/waiting.ts";
 import { type AppContext, type AppEnv, principalOf } from "../context.ts";
@@ -34,7 +34,7 @@ async function domainsPage(c: AppContext, failed?: { problem: Problem; name: str
   const after = c.req.query("after") ?? "";
   const [rows, totals] = await Promise.all([
     listDomains(directory(c.env), scopeOf(principal), after, MAX_PAGE + 1),
-    Promise.all(shards(c.env).map(({ db }) => backlogTotals(db))),
+    shardsInUse(c.env).then((all) => Promise.all(all.map(({ db }) => backlogTotals(db)))),
   ]);
   const shown = rows.slice(0, MAX_PAGE);
   const last = rows.length > MAX_PAGE ? shown.at(-1) : undefined;

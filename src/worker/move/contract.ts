@@ -1,0 +1,93 @@
+/** What a move of a mailbox from one shard to another is made of. */
+import type { mailboxMove } from "../store/directory.schema.ts";
+
+export type MovePhase = (typeof mailboxMove.$inferSelect)["phase"];
+
+export interface Progress {
+  /** Of copying: `clean` throws away a copy that turned out wrong; then what is brought next; `drain`: only changes are left. */
+  readonly stage: "clean" | "begin" | "messages" | "placements" | "drain";
+  /** The last row that was brought, by the order of its stage. */
+  readonly after: readonly [number, number];
+  /** Messages in the mailbox when the move began, and those brought over or found there. */
+  readonly total: number;
+  readonly copied: number;
+  /** Changes that were made meanwhile and brought after. */
+  readonly changes: number;
+  /** Messages cleared away from the old shard. */
+  readonly cleared: number;
+  /** Copies that differed from the original. */
+  readonly wrong: number;
+}
+
+export const AT_FIRST: Progress = {
+  stage: "begin",
+  after: [0, 0],
+  total: 0,
+  copied: 0,
+  changes: 0,
+  cleared: 0,
+  wrong: 0,
+};
+
+/** Times in unix milliseconds. */
+export interface Move {
+  /** Also the account's number. */
+  readonly mailbox: number;
+  readonly domain: number;
+  readonly source: number;
+  readonly target: number;
+  readonly phase: MovePhase;
+  readonly progress: Progress;
+  readonly actor: string;
+  readonly attempt: number;
+  readonly dueAt: number;
+  readonly startedAt: number;
+  readonly switchedAt: number | null;
+  readonly endedAt: number | null;
+  readonly problem: string | null;
+}
+
+/** What a step has changed. */
+export type MoveChange = Partial<Pick<Move, "phase" | "progress" | "dueAt" | "endedAt">>;
+
+/** Rows of the shard as they stand; names are the columns'. */
+export interface FolderRow {
+  readonly id: number;
+  readonly parent: number;
+  readonly name: string;
+  readonly role: string | null;
+  readonly uidvalidity: number;
+  readonly subscribed: number;
+  readonly modseq: number;
+  readonly gone: number | null;
+}
+
+export interface MessageRow {
+  readonly id: number;
+  readonly mid: string;
+  readonly once: string;
+  readonly thread: number;
+  readonly direction: "in" | "out";
+  readonly at: number;
+  readonly size: number;
+  readonly key: string;
+  readonly sender: string;
+  readonly subject: string;
+  readonly preview: string;
+  /** JSON. */
+  readonly meta: string;
+}
+
+export interface PlacementRow {
+  /** `folder * 2^32 + uid` */
+  readonly id: number;
+  readonly message: number;
+  readonly modseq: number;
+  readonly created: number;
+  readonly flags: number;
+  readonly keywords: string | null;
+  readonly gone: number | null;
+  readonly waiting: number | null;
+  readonly refusal: string | null;
+  readonly internal_at: number | null;
+}
