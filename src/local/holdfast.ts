@@ -15,6 +15,7 @@ import { endOrphans, takeFolder } from "./orphan.ts";
 import { startRuntime } from "./runtime.ts";
 import { keepSecrets, type Secrets } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import { furtherShards, keepShards } from "./shards.ts";
 
 /** `<state>/addresses.json` has the same. */
 export interface Addresses {
@@ -66,6 +67,7 @@ export async function startHoldfast(
     if (made !== null) say(`operator: ${settings.operatorEmail}, password ${made} (shown this once)`);
     const tls = settings.tls ?? keepCertificate(state, settings.hostname);
 
+    const shards = keepShards(state, settings.shards);
     const modules = await bundleWorker(config, join(state, "bundle"));
     const relayPort = settings.relayPort === 0 ? await freePort() : settings.relayPort;
     const bindings = workerBindings(settings, secrets, relayPort);
@@ -76,12 +78,14 @@ export async function startHoldfast(
       config,
       modules,
       bindings,
+      databases: furtherShards(shards),
       say,
     });
     undo.push(() => runtime.stop());
 
     await migrate(await runtime.miniflare.getD1Database("DIRECTORY"), join(REPOSITORY, "migrations/directory"));
-    await migrate(await runtime.miniflare.getD1Database("SHARD_0"), join(REPOSITORY, "migrations/shard"));
+    for (const binding of ["SHARD_0", ...Object.keys(furtherShards(shards))])
+      await migrate(await runtime.miniflare.getD1Database(binding), join(REPOSITORY, "migrations/shard"));
     await healthy(runtime.url);
     undo.push(startClock(runtime.miniflare, say));
 

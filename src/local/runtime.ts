@@ -16,6 +16,8 @@ export interface RuntimeOptions {
   /** Path of wrangler.toml. */
   readonly config: string;
   readonly modules: readonly BundledModule[];
+  /** D1 databases beside those of wrangler.toml: binding and identifier. */
+  readonly databases: Readonly<Record<string, string>>;
   /** Variables and secrets, over those of wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly say: (line: string) => void;
@@ -27,6 +29,7 @@ export interface RuntimeOptions {
 interface SourcelessWorker {
   readonly modulesRules?: unknown;
   readonly bindings?: Readonly<Record<string, string>>;
+  readonly d1Databases?: Readonly<Record<string, string | { readonly id: string }>>;
 }
 
 export interface Runtime {
@@ -121,6 +124,7 @@ function miniflareOptions(options: RuntimeOptions, port: number) {
     modules: options.modules.map(({ type, path }) => ({ type, path })),
     modulesRoot: join(options.state, "bundle"),
     bindings: { ...worker.bindings, ...options.bindings },
+    d1Databases: { ...worker.d1Databases, ...withIds(options.databases) },
     host: options.host,
     port,
     cf: false,
@@ -131,6 +135,10 @@ function miniflareOptions(options: RuntimeOptions, port: number) {
     resourcePersistencePath: persisted,
     ...(options.inspectorPort === undefined ? {} : { inspectorPort: options.inspectorPort }),
   });
+}
+
+function withIds(databases: RuntimeOptions["databases"]) {
+  return Object.fromEntries(Object.entries(databases).map(([binding, id]) => [binding, { id }]));
 }
 
 /** A shell that notes its process id, marks its environment and becomes workerd. */

@@ -23,6 +23,8 @@ export interface Settings {
   readonly operatorPassword: string | null;
   readonly operatorToken: string | null;
   readonly probeSeconds: number;
+  /** Databases for mailboxes; null: as many as the state has, at first one. */
+  readonly shards: number | null;
 }
 
 export type Parsed =
@@ -31,6 +33,8 @@ export type Parsed =
 
 /** As identity/password.ts has it. */
 export const PASSWORD_LENGTH = { min: 8, max: 256 };
+/** More are no use on one machine. */
+const MAX_SHARDS = 16;
 /** An hour between probes would notice nothing. */
 const PROBE_SECONDS = { min: 1, max: 3600 };
 export const EMAIL = /^[^\s@<>"]+@[^\s@<>"]+$/;
@@ -85,6 +89,7 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     operatorPassword,
     operatorToken,
     probeSeconds: whole("HOLDFAST_PROBE_SECONDS", 30, PROBE_SECONDS.min, PROBE_SECONDS.max),
+    shards: text("HOLDFAST_SHARDS") === null ? null : whole("HOLDFAST_SHARDS", 1, 1, MAX_SHARDS),
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }

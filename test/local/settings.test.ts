@@ -17,6 +17,7 @@ const DEFAULTS = {
   operatorPassword: null,
   operatorToken: null,
   probeSeconds: 30,
+  shards: null,
 };
 
 describe("settings of npm start", () => {
@@ -27,7 +28,7 @@ describe("settings of npm start", () => {
   it("takes an empty variable as not set", () => {
     const empty = Object.fromEntries(
       ["STATE", "HOST", "HTTP_PORT", "MX_PORT", "RELAY_PORT", "HOSTNAME", "TLS_CERT", "TLS_KEY", "OPERATOR_EMAIL"]
-        .concat("OPERATOR_PASSWORD", "OPERATOR_TOKEN", "PROBE_SECONDS")
+        .concat("OPERATOR_PASSWORD", "OPERATOR_TOKEN", "PROBE_SECONDS", "SHARDS")
         .map((name) => [`HOLDFAST_${name}`, ""]),
     );
     expect(parseSettings(empty)).toEqual({ ok: true, settings: DEFAULTS });
@@ -53,6 +54,7 @@ describe("settings of npm start", () => {
         HOLDFAST_OPERATOR_PASSWORD: "eight888",
         HOLDFAST_OPERATOR_TOKEN: "a-b.c_d~e+f/g==",
         HOLDFAST_PROBE_SECONDS: "1",
+        HOLDFAST_SHARDS: "2",
       }),
     ).toEqual({
       ok: true,
@@ -68,6 +70,7 @@ describe("settings of npm start", () => {
         operatorPassword: "eight888",
         operatorToken: "a-b.c_d~e+f/g==",
         probeSeconds: 1,
+        shards: 2,
       },
     });
   });
