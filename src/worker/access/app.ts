@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
 import { MissingOctetsError } from "../archive/read.ts";
+import { ShardError } from "../archive/search.ts";
 import { DeadlineError, within } from "../store/deadline.ts";
 import { hasMoved } from "../store/moved.ts";
 import { type Api, newApi } from "./api/api.ts";
@@ -39,6 +40,10 @@ function problemOf(error: Error): Problem {
   if (error instanceof HTTPException) return problemOfException(error);
   console.error("a request failed:", error);
   if (error instanceof MissingOctetsError) return notFound("stored copy of this message");
+  if (error instanceof ShardError) {
+    const detail = `Shard ${error.shard} does not answer, and a search without it would not be complete. Try again, or search one mailbox (mailbox=…) that is elsewhere.`;
+    return { status: 503, code: "shard_unavailable", detail, retryAfter: 5 };
+  }
   if (hasMoved(error)) {
     const detail = "This mailbox is being moved to another database. Nothing was changed; try again in a moment.";
     return { status: 503, code: "moving", detail, retryAfter: 2 };

@@ -30,6 +30,16 @@ export interface ArchiveItem extends Omit<MessageRow, "id"> {
   readonly id: string;
 }
 
+/** What was asked for lies on this shard too, and it did not answer. */
+export class ShardError extends Error {
+  override readonly name = "ShardError";
+  readonly shard: number;
+  constructor(shard: number, cause: unknown) {
+    super(`shard ${shard} does not answer`, { cause });
+    this.shard = shard;
+  }
+}
+
 /** Where each shard goes on: below this row. */
 type Position = ReadonlyMap<number, number>;
 
@@ -41,6 +51,7 @@ const FIRST_BATCH = 50;
  * Newest first. A page may be short, even empty, and have a next one: then this many rows were looked at without a match.
  * @param cursor `next` of the page before
  * @returns null where the cursor is none of ours
+ * @throws ShardError where one of the shards does not answer
  */
 export async function searchArchive(
   env: Env,
@@ -55,7 +66,7 @@ export async function searchArchive(
   if (match === null) return { items: [], next: null };
   const wanted = (await shardsInUse(env)).filter(({ number }) => scope.kind === "domain" || number === scope.shard);
   const found = await Promise.all(
-    wanted.map((shard) => searchShard(shard, match, filter, position, limit + 1, scope.kind === "account")),
+    wanted.map((shard) => searchWhole(shard, match, filter, position, limit + 1, scope.kind === "account")),
   );
   const { page, next } = merge(found, position, limit);
   return { items: page, next: next && writeCursor(next) };
@@ -100,6 +111,17 @@ function merge(found: readonly Found[], from: Position, limit: number) {
   }
   return { page, next: more ? next : null };
 }
+
+/** A page without one shard's mail would look complete: then there is none. */
+async function searchWhole(shard: Shard, ...rest: Rest): Promise<Found> {
+  try {
+    return await searchShard(shard, ...rest);
+  } catch (error) {
+    throw new ShardError(shard.number, error);
+  }
+}
+
+type Rest = Parameters<typeof searchShard> extends [Shard, ...infer R] ? R : never;
 
 async function searchShard(
   { number, db }: Shard,

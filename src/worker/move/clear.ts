@@ -18,9 +18,8 @@ const LEFT = "EXISTS (SELECT 1 FROM account WHERE id = ?1 AND move = 'left')";
 
 export interface Cleared {
   readonly messages: number;
+  /** The last message was looked at; those that the new shard should have and has not are still there. */
   readonly ended: boolean;
-  /** Messages that the new shard should have and has not; they stay, and with them the end of the move. */
-  readonly missing: number;
 }
 
 /** Mail on its way out is finished where it was begun: until then nothing is cleared away. */
@@ -56,7 +55,7 @@ export async function clearPage(
     "D1 read of a mailbox that has moved",
   );
   const last = results.at(-1);
-  if (!last) return { messages: 0, ended: true, missing: 0, after };
+  if (!last) return { messages: 0, ended: true, after };
   const copies = await copiesOf(target, account, results);
   // Retention has taken it there by now.
   const expired = ({ at }: Original) => at < now - ARCHIVE_DAYS * 86_400_000;
@@ -67,7 +66,7 @@ export async function clearPage(
     account,
     safe.map(({ id }) => id),
   );
-  return { messages: safe.length, ended: false, missing: results.length - safe.length, after: last.id };
+  return { messages: safe.length, ended: false, after: last.id };
 }
 
 /** Folders, change records and marks; the account's row stays and says that it has left. */

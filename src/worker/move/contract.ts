@@ -48,7 +48,7 @@ export interface Move {
 }
 
 /** What a step has changed. */
-export type MoveChange = Partial<Pick<Move, "phase" | "progress" | "dueAt" | "endedAt">>;
+export type MoveChange = Partial<Pick<Move, "phase" | "progress" | "dueAt" | "endedAt" | "problem">>;
 
 /** Rows of the shard as they stand; names are the columns'. */
 export interface FolderRow {

@@ -56,6 +56,7 @@ async function step(mover: Mover, move: Move): Promise<Move | null> {
     return next;
   }
   const next = await saveMove(env.DIRECTORY, move, change, now() + MOVE_LEASE);
+  if (next?.problem && move.problem === null) await tell(env, next, "mailbox_move_held_up");
   if (next?.phase === "done") await tell(env, next, "mailbox_moved");
   if (next?.phase === "cancelled") await tell(env, next, "mailbox_move_cancelled");
   return next;

@@ -164,13 +164,14 @@ async function clear({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange
   if (await hasOutgoing(pair.source.db, mailbox)) return { dueAt: now() + MOVE_SETTLE };
   const cleared = await clearPage(pair.source.db, pair.target.db, mailbox, progress.after[0], now());
   if (!cleared.ended) {
-    const missing = cleared.missing === 0 ? {} : { wrong: progress.wrong + cleared.missing };
     const after = [cleared.after, 0] as const;
-    return { progress: { ...progress, ...missing, after, cleared: progress.cleared + cleared.messages } };
+    return { progress: { ...progress, after, cleared: progress.cleared + cleared.messages } };
   }
   const left = await pair.source.countMessages();
   if (left > 0) {
-    throw new MoveError(`${left} messages are on the old shard and not on the new one; they stay there. Report this.`);
+    // Looked at anew later, from the beginning.
+    const problem = `${left} messages are on the old shard and not on the new one; they stay there. Report this.`;
+    return { problem, dueAt: now() + MOVE_SETTLE, progress: { ...progress, after: [0, 0] } };
   }
   await clearRest(pair.source.db, pair.target.db, mailbox);
   return { phase: "done", endedAt: now() };

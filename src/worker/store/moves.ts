@@ -85,7 +85,7 @@ export async function claimMove(
 export async function saveMove(
   db: D1Database,
   move: Move,
-  change: MoveChange & { readonly problem?: string | null },
+  change: MoveChange,
   leaseUntil: number,
 ): Promise<Move | null> {
   const next = { ...move, problem: null, ...change };

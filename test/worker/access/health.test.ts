@@ -10,7 +10,7 @@ describe("the health of the service", () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ status: "ok", failing: [] });
     const names = (body.checks as { name: string }[]).map(({ name }) => name);
-    expect(names).toEqual(["directory", "shard_0", "mail", "domain_object"]);
+    expect(names).toEqual(["directory", "shard_0", "shard_1", "mail", "domain_object"]);
   });
 
   it("names what does not answer, and not why", async () => {
