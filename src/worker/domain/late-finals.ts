@@ -7,7 +7,7 @@ import { formatReply, type Outcome } from "../../core/outcome.ts";
 import { nextDelay } from "../../core/retry.ts";
 import { readFlightKey } from "../failback/ports.ts";
 import { markRefused, placementsWaiting, removeDelivered } from "../store/backlog.ts";
-import { shards } from "../store/shard.ts";
+import { shardsInUse } from "../store/shard.ts";
 import type { LateFinal } from "./contract.ts";
 import type { DomainFailback, FailbackParts } from "./failback.ts";
 
@@ -78,7 +78,7 @@ export class LateFinals {
     if (!domain) return;
     const { object } = readFlightKey(keys[0] ?? "");
     const recipients = keys.map((key) => readFlightKey(key).to);
-    for (const { db } of shards(env)) {
+    for (const { db } of await shardsInUse(env)) {
       const placements = await placementsWaiting(db, domain.id, at, object, recipients);
       if (outcome.kind === "delivered") await removeDelivered(db, placements);
       else await markRefused(db, placements, JSON.stringify(outcome.reply));
