@@ -40,9 +40,18 @@ export function createApi(): Api {
   api.use("/metrics", only(refuse, "operator"));
   api.use("/api/reindex", only(refuse, "operator"));
 
-  const resources = [healthApi, sessionApi, domainsApi, modeApi, mailboxesApi, archiveApi, mailApi, reindexApi, shardsApi];
-  for (const resource of resources)
-    api.route("/", resource);
+  const resources = [
+    healthApi,
+    sessionApi,
+    domainsApi,
+    modeApi,
+    mailboxesApi,
+    archiveApi,
+    mailApi,
+    reindexApi,
+    shardsApi,
+  ];
+  for (const resource of resources) api.route("/", resource);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   api.openAPIRegistry.registerComponent("securitySchemes", "cookie", {
