@@ -17,7 +17,7 @@ export interface RuntimeOptions {
   readonly config: string;
   readonly modules: readonly BundledModule[];
   /** D1 databases beside those of wrangler.toml: binding and identifier. */
-  readonly databases: Readonly<Record<string, string>>;
+  readonly databases?: Readonly<Record<string, string>>;
   /** Variables and secrets, over those of wrangler.toml. */
   readonly bindings: Readonly<Record<string, string>>;
   readonly say: (line: string) => void;
@@ -124,7 +124,7 @@ function miniflareOptions(options: RuntimeOptions, port: number) {
     modules: options.modules.map(({ type, path }) => ({ type, path })),
     modulesRoot: join(options.state, "bundle"),
     bindings: { ...worker.bindings, ...options.bindings },
-    d1Databases: { ...worker.d1Databases, ...withIds(options.databases) },
+    d1Databases: { ...worker.d1Databases, ...withIds(options.databases ?? {}) },
     host: options.host,
     port,
     cf: false,
@@ -137,7 +137,7 @@ function miniflareOptions(options: RuntimeOptions, port: number) {
   });
 }
 
-function withIds(databases: RuntimeOptions["databases"]) {
+function withIds(databases: Readonly<Record<string, string>>) {
   return Object.fromEntries(Object.entries(databases).map(([binding, id]) => [binding, { id }]));
 }
 
