@@ -10,6 +10,9 @@ const shardMigrations = await readD1Migrations("migrations/shard");
 
 const results = process.env.HOLDFAST_TEST_RESULTS;
 
+/** Set by `npm run bench`: then that benchmark runs in the tests' place. */
+const growth = process.env.HOLDFAST_GROWTH_SIZES ?? "";
+
 export default defineConfig({
   test: {
     // CI counts from the JSON; people read the rest.
@@ -34,6 +37,7 @@ export default defineConfig({
                 OPERATOR_TOKEN: "operator-token-of-the-tests",
                 MASTER_KEYS: "k1:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
                 GATEWAY_SECRETS: "g1:secret-of-the-tests",
+                GROWTH_SIZES: growth,
                 // Of the gateway that global-setup starts.
                 GATEWAYS: `http://127.0.0.1:${inject("relayPort")}`,
               },
@@ -42,7 +46,7 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
-          include: ["test/worker/**/*.test.ts"],
+          include: [growth === "" ? "test/worker/**/*.test.ts" : "test/worker/bench/growth.bench.ts"],
           setupFiles: ["test/worker/setup.ts"],
           globalSetup: ["test/support/global-setup.ts"],
         },

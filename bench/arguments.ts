@@ -1,7 +1,7 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-export const NAMES = ["failback"] as const;
+export const NAMES = ["costs", "receiving", "failback", "memory", "growth"] as const;
 export type Name = (typeof NAMES)[number];
 
 export interface Arguments {

@@ -4,12 +4,20 @@
  */
 import { cpus, release, totalmem } from "node:os";
 import { type Arguments, type Name, parseArguments } from "./arguments.ts";
+import { reportCosts } from "./costs/costs.ts";
 import { compareFailback } from "./failback/compare.ts";
+import { measureGrowth } from "./growth/growth.ts";
+import { measureMemory } from "./memory/memory.ts";
+import { measureReceiving } from "./receiving/receiving.ts";
 import { Reporter } from "./reporter.ts";
 import { undoOnSignals } from "./undo.ts";
 
 const BENCHMARKS: Readonly<Record<Name, (options: Arguments, report: Reporter) => Promise<void>>> = {
+  costs: reportCosts,
+  receiving: measureReceiving,
   failback: compareFailback,
+  memory: measureMemory,
+  growth: measureGrowth,
 };
 
 let options: Arguments;

@@ -8,6 +8,8 @@ declare global {
       readonly SHARD_1: D1Database;
       readonly DIRECTORY_MIGRATIONS: D1Migration[];
       readonly SHARD_MIGRATIONS: D1Migration[];
+      /** Stored messages at which growth is measured, separated by commas. */
+      readonly GROWTH_SIZES: string;
     }
   }
 }
