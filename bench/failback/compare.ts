@@ -32,14 +32,14 @@ export async function compareFailback(
       report.say(`${messages} messages wait in the portal`);
       for (const [index, latency] of latencies.entries()) {
         const times = { holdfast: 0, postfix: 0 };
+        let cpu = 0;
         const order = ORDERS[index % ORDERS.length] ?? ORDERS[0];
         for (const who of order) {
           const state = join(folder, "state");
-          times[who] = await overLine(latency, (port, sink) =>
-            who === "holdfast"
-              ? failBack(full, state, messages, port, sink, show)
-              : flushByPostfix(mail, port, sink, show),
-          );
+          await overLine(latency, async (port, sink) => {
+            if (who === "postfix") times.postfix = await flushByPostfix(mail, port, sink, show);
+            else ({ took: times.holdfast, cpu } = await failBack(full, state, messages, port, sink, show));
+          });
           rmSync(state, { recursive: true, force: true });
           report.say(`${who}, ${latency} ms: ${(times[who] / 1000).toFixed(2)} s`);
         }
@@ -50,6 +50,7 @@ export async function compareFailback(
           holdfastPerSecond: perSecond(messages, times.holdfast),
           postfixPerSecond: perSecond(messages, times.postfix),
           ratio: Number((times.postfix / times.holdfast).toFixed(2)),
+          workerdCpuMsPerMessage: Number((cpu / messages).toFixed(2)),
           order: order.join(", "),
         });
       }
@@ -57,7 +58,7 @@ export async function compareFailback(
   );
 }
 
-async function overLine(latency: number, run: (port: number, sink: Sink) => Promise<number>): Promise<number> {
+async function overLine(latency: number, run: (port: number, sink: Sink) => Promise<void>): Promise<void> {
   const sink = await Sink.start();
   return during(
     () => sink.stop(),

@@ -3,6 +3,7 @@ import { cpSync } from "node:fs";
 import { type Job, Sender } from "../../src/local/demo/sender.ts";
 import { until } from "../patience.ts";
 import { Organisation } from "../service/organisation.ts";
+import { WorkerdProcess } from "../service/process.ts";
 import { during } from "../undo.ts";
 import type { Sink } from "./sink.ts";
 
@@ -32,7 +33,7 @@ export async function fillHoldfast(state: string, jobs: readonly Job[], show: (t
 /**
  * @param full the state that `fillHoldfast` left: copied, never changed @param state a folder that is not there yet
  * @param port where the origin answers
- * @returns milliseconds from the switch to normal until nothing waits
+ * @returns milliseconds from the switch to normal until nothing waits, and workerd's processor time
  */
 export async function failBack(
   full: string,
@@ -41,14 +42,16 @@ export async function failBack(
   port: number,
   sink: Sink,
   show: (text: string) => void,
-): Promise<number> {
+): Promise<{ readonly took: number; readonly cpu: number }> {
   cpSync(full, state, { recursive: true });
   const organisation = await Organisation.start(state);
   return during(
     () => organisation.stop(),
     async () => {
       await organisation.route(port);
+      const workerd = new WorkerdProcess(state);
       const before = sink.messages;
+      const cpu = workerd.cpu();
       const began = performance.now();
       await organisation.mode("normal");
       await until({ what: "Holdfast's failback", limit: FAILBACK_LIMIT_MS, step: STEP_MS }, async () => {
@@ -61,7 +64,7 @@ export async function failBack(
       if (refused > 0 || sink.messages - before !== messages) {
         throw new Error(`of ${messages} messages ${sink.messages - before} arrived, ${refused} were refused`);
       }
-      return took;
+      return { took, cpu: workerd.cpu() - cpu };
     },
   );
 }

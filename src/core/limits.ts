@@ -136,6 +136,8 @@ export const MAX_SLICE_MESSAGES = 500;
 export const SLICE_TIME = 60_000;
 /** Objects of R2 read at the same time for a slice: in the domain's object, which probes too, and in another invocation. */
 export const READS_AT_ONCE = { object: 1, carrier: 2 };
+/** In a run that goes well the mode machine hears of a delivery this often: each would be the same evidence. */
+export const GOOD_NEWS_AGAIN = 500;
 /** When a message's final dot is due and the octets of the next are not there yet: so long, then it goes without announcing. */
 export const UPCOMING_PATIENCE = 100;
 /** The domain's object takes reports and claims: SQLite, and a page of the backlog from D1, twice. */

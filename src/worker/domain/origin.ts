@@ -29,7 +29,7 @@ export function realWorld(env: Env): World {
     open: (route) => openRoute(route, secret, { helo: env.HOSTNAME, relay: env }),
     async raw(key) {
       const object = await within(getRaw(env.MAIL, key), STORE_TIMEOUT, "R2 get");
-      return object && { size: object.size, body: object.body };
+      return object && { size: object.size, body: object.body, whole: () => object.arrayBuffer() };
     },
   };
 }

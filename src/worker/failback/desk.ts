@@ -2,12 +2,13 @@
 import {
   CONNECTIONS_PER_INVOCATION,
   FLIGHT_LEASE,
+  GOOD_NEWS_AGAIN,
   MAX_DEFERRALS_IN_A_ROW,
   MAX_SLICE_MESSAGES,
 } from "../../core/limits.ts";
 import { describeOutcome, type Outcome, type Unavailable } from "../../core/outcome.ts";
 import { nextDelay } from "../../core/retry.ts";
-import type { Desk, Orders, Report } from "./exchange.ts";
+import type { Assignment, Desk, Orders, Report } from "./exchange.ts";
 import { BacklogFeed } from "./feed.ts";
 import type { FailbackPorts, Flight } from "./ports.ts";
 import { answeredBadly, answeredWell, fullAt, type Ramp, startRamp } from "./ramp.ts";
@@ -46,6 +47,8 @@ export class SliceDesk implements Desk {
   #why = "";
   #counts = { delivered: 0, refused: 0, deferred: 0, connections: 0, peak: 0 };
   #last: Outcome | null = null;
+  /** Until then another delivery is no evidence of its own. */
+  #goodUntil = 0;
 
   constructor(ports: FailbackPorts, options: SliceOptions, changed: () => void) {
     this.#ports = ports;
@@ -65,7 +68,7 @@ export class SliceDesk implements Desk {
     this.#changed();
     const hint = this.#reserved.get(slot);
     return {
-      claimed: flight && { key: flight.key, object: flight.object, meta: flight.meta, size: flight.size },
+      claimed: flight && assignmentOf(flight),
       hint: hint ? { object: hint.object, size: hint.size } : null,
       stop: this.#end !== null,
     };
@@ -262,7 +265,7 @@ export class SliceDesk implements Desk {
     this.#last = outcome;
     // A message that was deferred before says nothing new about the origin when it is deferred again.
     if (attempts === 0 || outcome.kind !== "unavailable" || endsRun(outcome)) {
-      this.#ports.observe(flight.meta.envelope.to, outcome, clock() - took);
+      this.#observe(flight.meta.envelope.to, outcome, took);
     }
     switch (outcome.kind) {
       case "delivered":
@@ -282,6 +285,18 @@ export class SliceDesk implements Desk {
       case "unavailable":
         this.#unavailable(flight, attempts, outcome);
     }
+  }
+
+  /** One good answer after the other is no news. */
+  #observe(recipient: string, outcome: Outcome, took: number): void {
+    const now = this.#ports.clock();
+    if (outcome.kind === "delivered") {
+      if (this.#goodUntil > now) return;
+      this.#goodUntil = now + GOOD_NEWS_AGAIN;
+    } else {
+      this.#goodUntil = 0;
+    }
+    this.#ports.observe(recipient, outcome, now - took);
   }
 
   #well(): void {
@@ -330,6 +345,11 @@ export class SliceDesk implements Desk {
     const { meta, object } = flight;
     this.#ports.event({ kind, actor: "failback", data: { ...data, message: meta.receipt.id, key: object } });
   }
+}
+
+/** No more than its sending needs: it goes from one invocation to another. */
+function assignmentOf({ key, object, size, meta: { receipt, envelope } }: Flight): Assignment {
+  return { key, object, size, meta: { receipt, envelope } };
 }
 
 function count(counts: Map<number, number>, what: number): void {

@@ -11,7 +11,7 @@ export interface Assignment {
   readonly key: string;
   /** The R2 key. */
   readonly object: string;
-  readonly meta: MessageMeta;
+  readonly meta: Pick<MessageMeta, "receipt" | "envelope">;
   /** Octets in R2, as the index has it. */
   readonly size: number;
 }

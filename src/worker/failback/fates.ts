@@ -34,8 +34,15 @@ export class Fates {
   /** Unix milliseconds. */
   #cleaned = 0;
 
+  readonly #state;
+
   constructor(db: DomainDatabase) {
     this.#db = db;
+    this.#state = db
+      .select({ state: fate.state })
+      .from(fate)
+      .where(eq(fate.key, sql.placeholder("key")))
+      .prepare();
   }
 
   /** What comes later counts. @param keys of flights, or of single copies */
@@ -56,8 +63,7 @@ export class Fates {
 
   /** Longer ago than flights remember. */
   isDelivered(flight: string): boolean {
-    const row = this.#db.select({ state: fate.state }).from(fate).where(eq(fate.key, flight)).get();
-    return row?.state === "delivered";
+    return this.#state.get({ key: flight })?.state === "delivered";
   }
 
   /**

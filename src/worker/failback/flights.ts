@@ -23,17 +23,52 @@ export interface FlightRecord {
   readonly reply: string | null;
 }
 
+type Prepared = ReturnType<typeof prepare>;
+
+/** Building a statement takes longer than running it. */
+function prepare(db: DomainDatabase) {
+  const { placeholder } = sql;
+  return {
+    get: db
+      .select()
+      .from(flight)
+      .where(eq(flight.key, placeholder("key")))
+      .prepare(),
+    claim: db
+      .insert(flight)
+      .values({ key: placeholder("key"), state: "sending", slot: placeholder("slot"), at: placeholder("now") })
+      .onConflictDoUpdate({
+        target: flight.key,
+        set: { state: "sending", slot: sql`excluded.slot`, at: sql`excluded.at` },
+        setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${placeholder("now")} OR ${placeholder("early")}))
+          OR (${flight.state} = 'sending' AND ${flight.at} < ${placeholder("ended")})
+          OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${placeholder("readAt")})
+          OR (${flight.state} = 'awaiting' AND ${flight.dueAt} <= ${placeholder("now")})`,
+      })
+      .returning({ attempts: flight.attempts })
+      .prepare(),
+    delivered: db
+      .update(flight)
+      .set({ state: "delivered", at: sql`${placeholder("now")}` })
+      .where(eq(flight.key, placeholder("key")))
+      .prepare(),
+  };
+}
+
 export class Flights {
   readonly #db: DomainDatabase;
   readonly fates: Fates;
+  /** What each message of a run needs. */
+  readonly #prepared: Prepared;
 
   constructor(db: DomainDatabase) {
     this.#db = db;
     this.fates = new Fates(db);
+    this.#prepared = prepare(db);
   }
 
   get(key: string): FlightRecord | null {
-    return this.#db.select().from(flight).where(eq(flight.key, key)).get() ?? null;
+    return this.#prepared.get.get({ key }) ?? null;
   }
 
   /**
@@ -46,19 +81,8 @@ export class Flights {
    * @returns how often it was deferred before, or null where it is not to be sent now
    */
   claim(key: string, slot: number, now: number, readAt: number, early: boolean): number | null {
-    const row = this.#db
-      .insert(flight)
-      .values({ key, state: "sending", slot, at: now })
-      .onConflictDoUpdate({
-        target: flight.key,
-        set: { state: "sending", slot, at: now },
-        setWhere: sql`(${flight.state} = 'deferred' AND (${flight.dueAt} <= ${now} OR ${early ? 1 : 0}))
-          OR (${flight.state} = 'sending' AND ${flight.at} < ${now - FLIGHT_LEASE})
-          OR (${flight.state} = 'withdrawn' AND ${flight.dueAt} < ${readAt})
-          OR (${flight.state} = 'awaiting' AND ${flight.dueAt} <= ${now})`,
-      })
-      .returning({ attempts: flight.attempts })
-      .get();
+    const at = { key, slot, now, readAt, early: early ? 1 : 0, ended: now - FLIGHT_LEASE };
+    const row = this.#prepared.claim.get(at);
     return row?.attempts ?? null;
   }
 
@@ -82,7 +106,7 @@ export class Flights {
 
   /** After the 250. Kept for FLIGHT_MEMORY: it is never sent again, however late D1 shows another placement of it. */
   delivered(key: string, now: number): void {
-    this.#db.update(flight).set({ state: "delivered", at: now }).where(eq(flight.key, key)).run();
+    this.#prepared.delivered.run({ key, now });
   }
 
   /** @param reply JSON of the origin's reply */

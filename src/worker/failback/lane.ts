@@ -21,6 +21,8 @@ type Claimed = Loaded | Assignment;
 interface Ahead {
   readonly orders: Promise<Orders>;
   readonly next: Promise<Claimed | null>;
+  /** What `next` has come to; undefined: nothing yet. */
+  readonly here: { value?: Claimed | null };
 }
 
 export class Lane {
@@ -102,9 +104,15 @@ export class Lane {
   #ahead(): Ahead {
     const orders = this.#ask(true);
     const next = orders.then(async ({ claimed }): Promise<Claimed | null> => claimed && this.#load(claimed, "ahead"));
+    const here: Ahead["here"] = {};
     // Both are waited for; but the first may have thrown by then.
-    next.catch(() => undefined);
-    return { orders, next };
+    next.then(
+      (value) => {
+        here.value = value;
+      },
+      () => undefined,
+    );
+    return { orders, next, here };
   }
 
   /** @returns `unheard` where the origin did not even answer an announcement. @throws where no desk answers */
@@ -131,7 +139,7 @@ export class Lane {
   async #beforeDot(session: OriginSession, ahead: Ahead | null): Promise<{ go: boolean; next: Loaded | null }> {
     const orders = ahead ? await ahead.orders : null;
     if (orders?.stop || this.#leaving) return { go: false, next: null };
-    const claimed = ahead && this.#announces ? await soon(ahead.next) : null;
+    const claimed = ahead && this.#announces ? await soon(ahead) : null;
     if (this.#leaving) return { go: false, next: null };
     const next = claimed && isLoaded(claimed) && session.extensions.has("PIPELINING") ? claimed : null;
     this.#announced = next?.assignment.key ?? null;
@@ -238,7 +246,8 @@ function isSilence({ outcome }: Sent): boolean {
 }
 
 /** What is there within UPCOMING_PATIENCE, else null. */
-async function soon(next: Promise<Claimed | null>): Promise<Claimed | null> {
+async function soon({ next, here }: Ahead): Promise<Claimed | null> {
+  if (here.value !== undefined) return here.value;
   let timer: ReturnType<typeof setTimeout> | null = null;
   const late = new Promise<null>((resolve) => {
     timer = setTimeout(() => resolve(null), UPCOMING_PATIENCE);

@@ -4,7 +4,7 @@
  */
 import { MAX_BUFFERED_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
-import type { FailbackPorts } from "./ports.ts";
+import type { FailbackPorts, RawMessage } from "./ports.ts";
 
 export interface Source {
   /** Octets. */
@@ -44,7 +44,7 @@ export class Octets {
     try {
       const found = await this.#raw(key);
       if (!found) return null;
-      if (found.size <= MAX_BUFFERED_BYTES) return await buffered(found.body);
+      if (found.size <= MAX_BUFFERED_BYTES) return await buffered(found);
       if (!streams) {
         await found.body.cancel();
         return "large";
@@ -68,8 +68,8 @@ export class Octets {
   }
 }
 
-async function buffered(body: ReadableStream<Uint8Array>): Promise<Source> {
-  const octets = new Uint8Array(await within(new Response(body).arrayBuffer(), STORE_TIMEOUT, "R2 read"));
+async function buffered({ whole }: RawMessage): Promise<Source> {
+  const octets = new Uint8Array(await within(whole(), STORE_TIMEOUT, "R2 read"));
   let rest: Uint8Array | null = octets;
   return {
     size: octets.length,

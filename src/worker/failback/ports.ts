@@ -17,6 +17,8 @@ export interface RawMessage {
   /** Octets. */
   readonly size: number;
   readonly body: ReadableStream<Uint8Array>;
+  /** All of it at once, in the stead of `body`. */
+  readonly whole: () => Promise<ArrayBuffer>;
 }
 
 export interface FailbackPorts {

@@ -150,5 +150,6 @@ export async function onBench<T>(shards: readonly number[], test: (bench: Bench)
 
 /** A message as R2 gives it. */
 export function inMemory(text: string): RawMessage {
-  return { size: text.length, body: new Response(text).body ?? new ReadableStream() };
+  const response = new Response(text);
+  return { size: text.length, body: response.body ?? new ReadableStream(), whole: () => response.arrayBuffer() };
 }

@@ -84,7 +84,7 @@ describe("the six connections of an invocation", () => {
         },
         { highWaterMark: 0 },
       );
-      return { size, body };
+      return { size, body, whole: () => new Response(body).arrayBuffer() };
     }
     return count;
   }

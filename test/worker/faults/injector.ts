@@ -160,7 +160,10 @@ function standBeforeStore(bucket: R2Bucket): void {
 
 function withBody(object: R2ObjectBody, body: ReadableStream): R2ObjectBody {
   return new Proxy(object, {
-    get: (target, name) => (name === "body" ? body : Reflect.get(target, name, target)),
+    get: (target, name) => {
+      if (name === "arrayBuffer") return () => new Response(body).arrayBuffer();
+      return name === "body" ? body : Reflect.get(target, name, target);
+    },
   });
 }
 
