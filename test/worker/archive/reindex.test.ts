@@ -326,9 +326,9 @@ describe("mail that is older than the archive", () => {
     expect(await reindex({ now: Date.now() + 92 * day })).toMatchObject({ seen: 3, indexed: 3, waiting: 1 });
     expect(await view()).toEqual(["ann: Given back late: archive", "ann: Moved: inbox", "ann: Waited: waiting"]);
     // The archive lets go of the one that nobody has in a folder, octets and all.
-    await env.SHARD_0.prepare("UPDATE message SET id = id + 1000 WHERE subject = 'Waited'").run();
+    await env.SHARD_0.prepare("UPDATE message SET id = id + 1000000 WHERE subject = 'Waited'").run();
     await env.SHARD_0.prepare(
-      "UPDATE placement SET message = message + 1000 WHERE message IN (SELECT id - 1000 FROM message)",
+      "UPDATE placement SET message = message + 1000000 WHERE message IN (SELECT id - 1000000 FROM message)",
     ).run();
     await purge(env, Date.now() + 92 * day);
     expect(await view()).toEqual(["ann: Moved: inbox", "ann: Waited: waiting"]);
