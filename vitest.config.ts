@@ -54,7 +54,7 @@ export default defineConfig({
           globalSetup: ["test/support/global-setup.ts"],
         },
       },
-      { test: { name: "gateway", include: ["test/gateway/**/*.test.ts"] } },
+      { test: { name: "gateway", include: ["test/gateway/**/*.test.ts"], testTimeout: 60_000 } },
       // Processes are started, which takes a busy machine seconds.
       { test: { name: "local", include: ["test/local/**/*.test.ts"], testTimeout: 60_000 } },
       {
