@@ -16,6 +16,8 @@ class OriginFailedError extends Error {
   override readonly name = "OriginFailedError";
 }
 
+const CLEAR_TEXT = "octets in clear text where TLS was to begin";
+
 export interface TunnelFailure {
   readonly where: "origin" | "path";
   readonly reason: FailedFrame["reason"];
@@ -49,8 +51,8 @@ class TunnelWire implements Wire {
   readonly #answers: TunnelReport[] = [];
   /** The origin has closed its side. */
   #ended = false;
-  /** Clear text came before `secured` and nobody has read it. */
-  #early = false;
+  /** Between the request for TLS and `secured`, which are for the handshake alone. */
+  #securing = false;
   #failure: Error | null = null;
   /** Octets that the gateway has not passed on yet. */
   #underWay = 0;
@@ -62,6 +64,7 @@ class TunnelWire implements Wire {
     this.#silence = silence;
     socket.addEventListener("message", ({ data }) => {
       if (typeof data === "string") this.#report(data);
+      else if (this.#securing) this.#fail(new OriginFailedError(CLEAR_TEXT));
       else this.#chunks.push(new Uint8Array(data as ArrayBuffer));
       this.#wake();
     });
@@ -112,11 +115,13 @@ class TunnelWire implements Wire {
   }
 
   async startTls(): Promise<void> {
+    // RFC 3207 §6: what came in clear text would be taken for answers given under TLS. A server that greets where TLS is
+    // implicit does not speak it, and may wait for a line's end in our handshake until all time is over.
+    if (this.#chunks.length > 0) throw new OriginFailedError(CLEAR_TEXT);
+    this.#securing = true;
     const failed = await this.ask({ op: "starttls" }, "secured");
     if (failed?.where === "path") throw new PathBrokenError(failed.detail);
     if (failed) throw new OriginFailedError(failed.detail);
-    // RFC 3207 §6: what came in clear text meanwhile would be taken for answers given under TLS.
-    if (this.#early) throw new OriginFailedError("octets in clear text behind the reply to STARTTLS");
   }
 
   close(): void {
@@ -144,7 +149,7 @@ class TunnelWire implements Wire {
         this.#ended = true;
         return;
       case "secured":
-        this.#early ||= this.#chunks.length > 0;
+        this.#securing = false;
         this.#answers.push(report);
         return;
       case "connected":
