@@ -15,6 +15,8 @@ const growth = process.env.HOLDFAST_GROWTH_SIZES ?? "";
 
 export default defineConfig({
   test: {
+    // Many files wait for other processes most of their time.
+    maxWorkers: 2,
     // CI counts from the JSON; people read the rest.
     reporters: [
       "default",
@@ -61,7 +63,6 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
