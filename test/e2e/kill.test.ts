@@ -17,11 +17,15 @@ it("loses no message and doubles at most one a connection when workerd, gateway 
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const seed = Math.floor(Math.random() * 1_000_000);
   const lines: string[] = [`seed ${seed}`];
-  const result = await rehearse({ kills: KILLS, seed, folder, say: (line) => lines.push(line) }).catch(
-    (error: Error) => {
-      throw new Error(`${lines.join("\n")}\n${error.message}`);
-    },
-  );
+  const result = await rehearse({
+    kills: KILLS,
+    seed,
+    switching: "manual",
+    folder,
+    say: (line) => lines.push(line),
+  }).catch((error: Error) => {
+    throw new Error(`${lines.join("\n")}\n${error.message}`);
+  });
   const told = [...lines, ...summary(result)].join("\n");
   console.log(`seed ${seed}\n${summary(result).join("\n")}`);
   expect(faults(result), told).toEqual([]);

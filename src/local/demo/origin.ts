@@ -33,6 +33,10 @@ export class Origin {
     return this.#port;
   }
 
+  get alive(): boolean {
+    return this.#process !== null;
+  }
+
   /** On the same port as in its last life. @param answer what it says to RCPT */
   async start(answer: "250" | "451" = "250"): Promise<void> {
     const program = fileURLToPath(new URL("./origin-process.ts", import.meta.url));

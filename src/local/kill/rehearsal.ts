@@ -19,6 +19,8 @@ export interface RehearsalOptions {
   readonly seed: number;
   /** An empty folder. */
   readonly folder: string;
+  /** Who switches the domain's mode: the rehearsal as a person would, or Holdfast by itself as the origin comes and goes. */
+  readonly switching: "manual" | "automatic";
   readonly say: (line: string) => void;
 }
 
@@ -47,8 +49,13 @@ const ORIGIN_SLOW = 60;
 const BACK_LIMIT = 90_000;
 const END_LIMIT = 300_000;
 
-const KINDS = ["receiving", "emergency", "mode switch", "failback", "origin down", "failback"] as const;
-type Kind = (typeof KINDS)[number];
+const BY_HAND = ["receiving", "emergency", "mode switch", "failback", "origin down", "failback"] as const;
+/** One outage, from its beginning to the delivery of what waited. */
+const BY_ITSELF = ["origin fails", "outage", "origin returns", "return to normal"] as const;
+type Kind = (typeof BY_HAND | typeof BY_ITSELF)[number];
+/** Milliseconds in which a domain fails over (a dead origin in about 15 s), and in which it fails back (20 s of good probes). */
+const FAILOVER = 16_000;
+const FAILBACK = 26_000;
 const VICTIMS = ["workerd", "gateway", "both"] as const;
 
 interface DomainView {
@@ -102,10 +109,11 @@ class Rehearsal {
     }, SENDER_CONNECTIONS);
     // It throws only where a message was not taken in all its tries; until then that is nobody's to hear.
     streaming.catch(() => undefined);
+    const kinds: readonly Kind[] = this.#options.switching === "manual" ? BY_HAND : BY_ITSELF;
     for (let count = 0; count < kills; count++) {
-      const kind = KINDS[count % KINDS.length] ?? "receiving";
+      const kind = kinds[count % kinds.length] ?? "receiving";
       // Every kind meets every victim.
-      const victim = VICTIMS[(count + Math.floor(count / KINDS.length)) % VICTIMS.length] ?? "both";
+      const victim = VICTIMS[(count + Math.floor(count / kinds.length)) % VICTIMS.length] ?? "both";
       await this.#one(kind, victim);
       const { mode, backlog } = await this.#domain();
       const last = this.#kills.at(-1);
@@ -115,6 +123,7 @@ class Rehearsal {
     }
     this.#pace = null;
     await streaming;
+    if (!this.#origin.alive) await this.#origin.start();
     await this.#mode("normal");
     await this.#until("the backlog", async () => (await this.#domain()).backlog.waiting === 0, END_LIMIT);
     const { backlog } = await this.#domain();
@@ -130,14 +139,18 @@ class Rehearsal {
   }
 
   async #setUp(): Promise<void> {
-    await this.#service.call("PUT", `/api/domains/${DOMAIN}`, {
-      continuity: true,
-      coverage: "all",
-      switching: "manual",
-      origin: { transport: "smtp", host: "127.0.0.1", port: this.#origin.port, tls: "none" },
-    });
+    await this.#settings(true);
     for (const name of ["alice", "bob", "carol"])
       await this.#service.call("PUT", `/api/domains/${DOMAIN}/mailboxes/${name}@${DOMAIN}`, { password: PASSWORD });
+  }
+
+  async #settings(continuity: boolean): Promise<void> {
+    await this.#service.call("PUT", `/api/domains/${DOMAIN}`, {
+      continuity,
+      coverage: "all",
+      switching: this.#options.switching,
+      origin: { transport: "smtp", host: "127.0.0.1", port: this.#origin.port, tls: "none" },
+    });
   }
 
   async #one(kind: Kind, victim: Victim): Promise<void> {
@@ -175,14 +188,53 @@ class Rehearsal {
         await pause(between(random, 200, 1500));
         await this.#kill(kind, victim);
         return this.#origin.start();
+      case "origin fails":
+        await this.#forgetFlaps();
+        this.#pace = 100;
+        await this.#origin.kill();
+        await pause(between(random, 0, FAILOVER));
+        return this.#kill(kind, victim);
+      case "outage":
+        await this.#becomes("emergency");
+        this.#pace = 20;
+        await this.#waits(between(random, 60, 200));
+        return this.#kill(kind, victim);
+      case "origin returns":
+        this.#pace = 100;
+        await this.#origin.start();
+        await pause(between(random, 0, FAILBACK));
+        return this.#kill(kind, victim);
+      case "return to normal":
+        await this.#becomes("normal");
+        await pause(between(random, 0, 1500));
+        return this.#kill(kind, victim);
     }
+  }
+
+  /** A failover soon after a failback is a flap and doubles the wait; an outage here is to be like the first. */
+  async #forgetFlaps(): Promise<void> {
+    await this.#becomes("normal");
+    for (const continuity of [false, true])
+      await this.#until("the domain's settings", async () => {
+        await this.#settings(continuity);
+        return true;
+      });
+  }
+
+  /** By itself. */
+  async #becomes(mode: DomainView["mode"]): Promise<void> {
+    await this.#until(`mode ${mode}`, async () => (await this.#domain()).mode === mode);
+  }
+
+  async #waits(count: number): Promise<void> {
+    await this.#until("a backlog", async () => (await this.#domain()).backlog.waiting >= count);
   }
 
   /** A backlog of so many. */
   async #gather(count: number): Promise<void> {
     await this.#mode("emergency");
     this.#pace = 0;
-    await this.#until("a backlog", async () => (await this.#domain()).backlog.waiting >= count, BACK_LIMIT);
+    await this.#waits(count);
     this.#pace = 100;
   }
 
