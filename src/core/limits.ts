@@ -233,8 +233,13 @@ export const MAX_RELEASE = 500;
 export const GATEWAY_CONNECT_TIMEOUT = 5_000;
 /** The Worker's reply to a recipient: connect, greeting, EHLO, STARTTLS, AUTH, MAIL and RCPT at the origin, each within its limit. */
 export const GATEWAY_RECIPIENT_TIMEOUT = 45_000;
-/** Between two acknowledgements of the message, and between two frames of it: both ends hold the octets in memory. */
+/** Between two frames of the message: the gateway has all of it in memory. */
 export const GATEWAY_FRAME_TIMEOUT = 20_000;
+/**
+ * Between two acknowledgements of it: the origin may take all of RECEIVE_BUDGET over one of them, and R2 STORE_TIMEOUT; what
+ * is not taken by then goes to the portal.
+ */
+export const GATEWAY_ACK_TIMEOUT = RECEIVE_BUDGET + STORE_TIMEOUT + 5_000;
 /**
  * The Worker's reply after its last octet: RECEIVE_BUDGET, SENDER_FINAL_PATIENCE and our own stores. Below MX_IDLE_TIMEOUT,
  * after which the MX port hangs up on the sender.
@@ -276,8 +281,20 @@ export const TUNNEL_SILENCE = 6_000;
 export const TUNNEL_IDLE_TIMEOUT = 11 * 60_000;
 /** A gateway that failed comes last for this long. */
 export const GATEWAY_REST = 30_000;
+/**
+ * The search for a gateway that connects begins with no further one after this; one takes up to GATEWAY_CONNECT_TIMEOUT and
+ * TUNNEL_SILENCE. Less than RECEIVE_BUDGET together, or the origin would be blamed for gateways that do not answer.
+ */
+export const GATEWAY_SEARCH = 15_000;
 /** Connections to origins that a gateway holds at once. */
 export const RELAY_CONNECTIONS = 500;
+/** Of them to one host: a server that thinks 10 minutes about each message must not take all of them. */
+export const RELAY_CONNECTIONS_PER_HOST = 200;
+/** A name server's answer to a gateway, doubled by the second try: the origin has the rest of CONNECT_TIMEOUT. */
+export const NAME_SERVER_TIMEOUT = 1_000;
+export const NAME_SERVER_TRIES = 2;
+/** One of several addresses of an origin, before the next: a server under load may lose the first packet, which comes again after 1 s. */
+export const TUNNEL_ADDRESS_TIMEOUT = 1_500;
 /** Connections to the MX port in one minute from one address, loopback and listed proxies aside. */
 export const MX_CONNECTION_RATE = 600;
 

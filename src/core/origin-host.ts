@@ -57,9 +57,9 @@ function isPrivateIpv6(address: string): boolean {
   const embedded = (high: number, low: number): boolean =>
     isPrivateIpv4([high >> 8, high & 255, low >> 8, low & 255].join("."));
   const last = embedded(groups[6] ?? 0, groups[7] ?? 0);
-  // ::ffff:0:0/96 (RFC 4291 §2.5.5.2) and 64:ff9b::/96 (RFC 6052)
+  // ::ffff:0:0/96 (RFC 4291 §2.5.5.2) and 64:ff9b::/96 (RFC 6052); 64:ff9b:1::/48 is for one's own network (RFC 8215)
   if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) return last;
-  if (first === 0x64 && second === 0xff9b) return last;
+  if (first === 0x64 && second === 0xff9b && groups.slice(2, 6).every((group) => group === 0)) return last;
   if ((first & 0xe000) !== 0x2000) return true;
   if (first === 0x2002) return embedded(second, third); // 6to4, RFC 3056
   return first === 0x2001 && (second === 0xdb8 || second === 0); // documentation, Teredo

@@ -4,11 +4,12 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { RELAY_CONNECTIONS, TUNNEL_FRAME_BYTES } from "../core/limits.ts";
+import { QUIT_TIMEOUT, RELAY_CONNECTIONS, RELAY_CONNECTIONS_PER_HOST, TUNNEL_FRAME_BYTES } from "../core/limits.ts";
 import { MAX_TEXT_FRAME } from "../core/protocol/gateway/frames.ts";
 import { NonceMemory, verifyRequest } from "../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../core/protocol/gateway/tunnel.ts";
 import type { Configuration } from "./configuration.ts";
+import { HostCount } from "./host-count.ts";
 import { serveTunnel } from "./tunnel.ts";
 
 export interface RelayPort {
@@ -21,11 +22,23 @@ export interface RelayPort {
 /** A request that says nothing for this long is none. */
 const REQUEST_TIMEOUT = 10_000;
 
-/** @param most connections at once */
-export async function listenRelay(configuration: Configuration, most: number = RELAY_CONNECTIONS): Promise<RelayPort> {
+/** Caps that tests try with less patience than an operator has. */
+export interface RelayLimits {
+  /** Connections to origins at once, in all and to one host. */
+  readonly connections: number;
+  readonly connectionsPerHost: number;
+  /** With their ports; absent: those of the machine. */
+  readonly nameServers?: readonly string[];
+}
+
+const LIMITS: RelayLimits = { connections: RELAY_CONNECTIONS, connectionsPerHost: RELAY_CONNECTIONS_PER_HOST };
+
+export async function listenRelay(configuration: Configuration, limits: RelayLimits = LIMITS): Promise<RelayPort> {
   const { relay, tls, secrets } = configuration;
+  const { connections: most, connectionsPerHost, nameServers } = limits;
   if (!relay) throw new Error("the relay has no port");
   const nonces = new NonceMemory();
+  const hosts = new HostCount(connectionsPerHost);
   const open = new Set<WebSocket>();
   const sockets = new WebSocketServer({
     noServer: true,
@@ -33,9 +46,15 @@ export async function listenRelay(configuration: Configuration, most: number = R
     maxPayload: Math.max(MAX_TEXT_FRAME, TUNNEL_FRAME_BYTES),
   });
 
-  const server: Server = relay.tls && tls ? createTlsServer({ cert: tls.cert, key: tls.key }) : createServer();
-  server.requestTimeout = REQUEST_TIMEOUT;
-  server.headersTimeout = REQUEST_TIMEOUT;
+  const patience = {
+    requestTimeout: REQUEST_TIMEOUT,
+    headersTimeout: REQUEST_TIMEOUT,
+    connectionsCheckingInterval: REQUEST_TIMEOUT / 2,
+  };
+  const server: Server =
+    relay.tls && tls
+      ? createTlsServer({ ...patience, cert: tls.cert, key: tls.key, handshakeTimeout: REQUEST_TIMEOUT })
+      : createServer(patience);
   server.on("request", async (request, response) => {
     const known = request.method === "GET" && request.url === RELAY_HEALTH_PATH;
     const allowed = known && (await verified(request));
@@ -51,7 +70,7 @@ export async function listenRelay(configuration: Configuration, most: number = R
     sockets.handleUpgrade(request, socket, head, (upgraded) => {
       open.add(upgraded);
       upgraded.on("close", () => open.delete(upgraded));
-      serveTunnel(upgraded, { privateNames: relay.privateNames });
+      serveTunnel(upgraded, { privateNames: relay.privateNames, hosts, ...(nameServers ? { nameServers } : {}) });
     });
   });
   server.on("error", (error) => console.error(`relay port: ${error.message}`));
@@ -73,13 +92,19 @@ export async function listenRelay(configuration: Configuration, most: number = R
     port,
     close: () =>
       new Promise((resolve) => {
-        for (const socket of open) socket.close(1001, "the gateway is stopping");
+        for (const socket of open) {
+          socket.close(1001, "the gateway is stopping");
+          // A Worker that does not answer must not hold the end of the process up.
+          setTimeout(() => socket.terminate(), QUIT_TIMEOUT).unref();
+        }
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
 }
 
+/** Whoever was refused might hold the connection open for ever: after an upgrade the HTTP server does not look at it. */
 function refuse(socket: Duplex, status: string): void {
+  socket.once("finish", () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
 }

@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import type { Client } from "../core/envelope.ts";
 import {
+  GATEWAY_ACK_TIMEOUT,
   GATEWAY_AFTERWARDS,
   GATEWAY_CONNECT_TIMEOUT,
   GATEWAY_FINAL_TIMEOUT,
-  GATEWAY_FRAME_TIMEOUT,
   GATEWAY_PING,
   GATEWAY_RECIPIENT_TIMEOUT,
   GATEWAY_WINDOW,
@@ -100,7 +100,7 @@ export class WorkerTransaction {
     let acknowledged = 0;
     for (const octets of frames) {
       while (sent - acknowledged >= GATEWAY_WINDOW) {
-        const frame = await this.#next(GATEWAY_FRAME_TIMEOUT);
+        const frame = await this.#next(GATEWAY_ACK_TIMEOUT);
         if ("reply" in frame) return this.#end(frame.reply);
         acknowledged = frame.ack;
       }

@@ -2,7 +2,14 @@
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
-import { QUIT_TIMEOUT, TUNNEL_ALIVE, TUNNEL_FRAME_BYTES, TUNNEL_IDLE_TIMEOUT, TUNNEL_WINDOW } from "../core/limits.ts";
+import {
+  QUIT_TIMEOUT,
+  TUNNEL_ADDRESS_TIMEOUT,
+  TUNNEL_ALIVE,
+  TUNNEL_FRAME_BYTES,
+  TUNNEL_IDLE_TIMEOUT,
+  TUNNEL_WINDOW,
+} from "../core/limits.ts";
 import {
   type ConnectFrame,
   readTunnelRequest,
@@ -10,11 +17,16 @@ import {
   type TunnelRequest,
   writeTunnelFrame,
 } from "../core/protocol/gateway/tunnel.ts";
-import { failureOf, isPublic, publicLookup, refusal } from "./destination.ts";
+import { anyLookup, failureOf, isPublic, publicLookup, refusal } from "./destination.ts";
+import type { HostCount } from "./host-count.ts";
 
 export interface TunnelOptions {
   /** Names may resolve to private addresses: the gateway stands in the origin's own network. */
   readonly privateNames: boolean;
+  /** Shared by all tunnels of the gateway. */
+  readonly hosts: HostCount;
+  /** Name servers with their ports; absent: those of the machine. */
+  readonly nameServers?: readonly string[];
   /** Milliseconds without a frame from the Worker. */
   readonly idle?: number;
 }
@@ -82,17 +94,40 @@ class Tunnel {
   }
 
   #connect({ host, port, limit, private: isPrivate }: ConnectFrame): void {
+    const { privateNames, hosts, nameServers } = this.#options;
     this.#host = host;
-    const anywhere = isPrivate || this.#options.privateNames;
-    if (!anywhere && isIP(host) && !isPublic(host)) {
+    const anywhere = isPrivate || privateNames;
+    if (!anywhere && !isPublic(host)) {
       this.#end(failureOf(refusal(host), "no_connection"));
       return;
     }
-    const origin = connect({ host, port, noDelay: true, ...(anywhere ? {} : { lookup: publicLookup }) });
+    const leave = hosts.enter(host);
+    if (!leave) {
+      const detail = `no more than ${hosts.most} connections to ${host} at once`;
+      this.#end({ op: "failed", where: "path", reason: "no_connection", detail });
+      return;
+    }
+    let found = isIP(host) !== 0;
+    const lookup = anywhere ? anyLookup : publicLookup(nameServers);
+    const origin = connect({
+      host,
+      port,
+      noDelay: true,
+      autoSelectFamilyAttemptTimeout: TUNNEL_ADDRESS_TIMEOUT,
+      lookup: (name, options, callback) =>
+        lookup(name, options, (error, ...addresses) => {
+          found = error === null;
+          callback(error, ...addresses);
+        }),
+    });
     this.#origin = origin;
+    this.#worker.once("close", leave);
     const late = setTimeout(() => {
       origin.destroy();
-      this.#end({ op: "failed", where: "origin", reason: "timeout", detail: `no connection within ${limit} ms` });
+      // Whoever has not even heard the address knows nothing of the server there.
+      const where = found ? "origin" : "path";
+      const detail = found ? `no connection within ${limit} ms` : `no answer of a name server within ${limit} ms`;
+      this.#end({ op: "failed", where, reason: "timeout", detail });
     }, limit);
     const failed = (error: Error) => {
       clearTimeout(late);

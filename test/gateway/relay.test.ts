@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 import { TUNNEL_FRAME_BYTES, TUNNEL_WINDOW } from "../../src/core/limits.ts";
@@ -13,11 +14,15 @@ import { SECRET } from "./worker-double.ts";
 const OLD = { id: "g0", secret: "the-one-before" };
 
 async function start({
-  most,
+  most = 100,
+  perHost = 100,
   privateNames = false,
+  nameServers,
 }: {
   most?: number;
+  perHost?: number;
   privateNames?: boolean;
+  nameServers?: readonly string[];
 } = {}): Promise<RelayPort> {
   const relay = await listenRelay(
     {
@@ -27,7 +32,7 @@ async function start({
       tls: null,
       relay: { host: "127.0.0.1", port: 0, tls: false, privateNames },
     },
-    most,
+    { connections: most, connectionsPerHost: perHost, ...(nameServers ? { nameServers } : {}) },
   );
   onTestFinished(() => relay.close());
   return relay;
@@ -135,6 +140,22 @@ describe("who may use the relay", () => {
     await Tunnel.open(relay);
   });
 
+  it("nobody else holds a connection that was refused, nor keeps the gateway from its end", async () => {
+    const relay = await start();
+    const stranger = connect({ port: relay.port, host: "127.0.0.1", allowHalfOpen: true });
+    onTestFinished(() => void stranger.destroy());
+    let heard = "";
+    stranger.on("data", (octets) => {
+      heard += octets;
+    });
+    stranger.on("error", () => undefined);
+    const key = randomBytes(16).toString("base64");
+    const upgrade = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13`;
+    stranger.write(`GET /relay HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n\r\n`);
+    await vi.waitFor(() => expect(heard).toMatch(/^HTTP\/1\.1 401 /));
+    await relay.close();
+  });
+
   it("its health is for the Worker too", async () => {
     const relay = await start({ most: 7 });
     expect((await fetch(`http://127.0.0.1:${relay.port}/health`)).status).toBe(401);
@@ -173,6 +194,92 @@ describe("where it connects to", () => {
     expect(tunnel.reports).toMatchObject([{ op: "failed", where: "origin", reason: "no_connection" }]);
     expect(JSON.stringify(tunnel.reports)).toContain("ECONNREFUSED");
   });
+});
+
+/** A name server: what a name has, or "mute" where it never answers; other names do not exist. */
+async function nameServer(names: Readonly<Record<string, "mute" | "broken" | readonly string[]>>): Promise<string> {
+  const socket = createSocket("udp4");
+  socket.on("message", (query, { port, address }) => {
+    const labels: string[] = [];
+    let at = 12;
+    for (let size = query[at] ?? 0; size > 0; size = query[at] ?? 0) {
+      labels.push(query.toString("latin1", at + 1, at + 1 + size));
+      at += 1 + size;
+    }
+    const asked = query.readUInt16BE(at + 1);
+    const known = names[labels.join(".")];
+    if (known === "mute") return;
+    const addresses = typeof known === "object" && asked === 1 ? known : [];
+    const head = Buffer.from(query.subarray(0, at + 5));
+    // A response; 3: there is no such name, 2: the server failed.
+    head.writeUInt16BE(0x8180 | (known === "broken" ? 2 : known ? 0 : 3), 2);
+    head.writeUInt16BE(addresses.length, 6);
+    head.fill(0, 8, 12);
+    const records = addresses.map((ip) =>
+      Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...ip.split(".").map(Number)]),
+    );
+    socket.send(Buffer.concat([head, ...records]), port, address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  onTestFinished(() => void socket.close());
+  return `127.0.0.1:${socket.address().port}`;
+}
+
+describe("a name in public", () => {
+  const NAMES = {
+    "inside.example.org": ["127.0.0.1", "10.0.0.1", "0.0.0.0", "169.254.169.254"],
+    "mute.example.org": "mute",
+    "broken.example.org": "broken",
+  } as const;
+  const looked = async (host: string) => {
+    const relay = await start({ nameServers: [await nameServer(NAMES)] });
+    let reached = 0;
+    const port = await origin(() => reached++);
+    const tunnel = await Tunnel.open(relay);
+    tunnel.say({ op: "connect", host, port, limit: 700, private: false });
+    await vi.waitFor(() => expect(tunnel.reports.length).toBeGreaterThan(0));
+    expect(reached).toBe(0);
+    return tunnel.reports[0];
+  };
+
+  it("that points to the gateway's own surroundings leads nowhere", async () => {
+    const report = await looked("inside.example.org");
+    expect(report).toMatchObject({ op: "failed", where: "origin", reason: "no_connection" });
+    expect(JSON.stringify(report)).toContain("has only loopback or private addresses");
+  });
+
+  it("that nobody has is the origin's failure", async () => {
+    expect(await looked("gone.example.org")).toMatchObject({ op: "failed", where: "origin", reason: "no_connection" });
+  });
+
+  it("that a name server does not answer for is our own failure, not the origin's", async () => {
+    expect(await looked("mute.example.org")).toMatchObject({ op: "failed", where: "path", reason: "timeout" });
+    expect(await looked("broken.example.org")).toMatchObject({ op: "failed", where: "path", reason: "no_connection" });
+  });
+
+  it("that no name server answers for keeps nobody else waiting", async () => {
+    const relay = await start({ nameServers: [await nameServer(NAMES)] });
+    const waiting = await Promise.all(Array.from({ length: 16 }, () => Tunnel.open(relay)));
+    const connect = { op: "connect", port: 25, limit: 30_000, private: false } as const;
+    for (const tunnel of waiting) tunnel.say({ ...connect, host: "mute.example.org" });
+    const other = await Tunnel.open(relay);
+    other.say({ ...connect, host: "gone.example.org" });
+    await vi.waitFor(() => expect(other.reports).toMatchObject([{ op: "failed", where: "origin" }]));
+    expect(waiting.flatMap(({ reports }) => reports)).toEqual([]);
+  });
+});
+
+it("a host that keeps all of its connections leaves the others theirs", async () => {
+  const relay = await start({ perHost: 2 });
+  const port = await origin(() => undefined);
+  const first = await Tunnel.connected(relay, port);
+  await Tunnel.connected(relay, port);
+  const third = await Tunnel.connected(relay, port);
+  expect(third.reports).toMatchObject([{ op: "failed", where: "path", reason: "no_connection" }]);
+  expect((await Tunnel.connected(relay, port, "localhost")).reports).toEqual([{ op: "connected" }]);
+  first.socket.close();
+  await vi.waitFor(async () => expect((await Tunnel.connected(relay, port)).reports).toEqual([{ op: "connected" }]));
 });
 
 describe("the octets", () => {

@@ -3,12 +3,14 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import {
+  GATEWAY_ACK_TIMEOUT,
   GATEWAY_AFTERWARDS,
   GATEWAY_FINAL_TIMEOUT,
   GATEWAY_FRAME_BYTES,
-  GATEWAY_FRAME_TIMEOUT,
   GATEWAY_RECIPIENT_TIMEOUT,
   GATEWAY_WINDOW,
+  RECEIVE_BUDGET,
+  STORE_TIMEOUT,
 } from "../../src/core/limits.ts";
 import { WorkerTransaction } from "../../src/gateway/transaction.ts";
 import { accepted, type Script, SECRET, startWorker } from "./worker-double.ts";
@@ -58,14 +60,17 @@ describe("a Worker that falls silent", () => {
     await vi.waitFor(() => expect(heard.open.size).toBe(0));
   });
 
-  it("in the middle of a message, without acknowledging, is left at the limit", async () => {
+  it("in the middle of a message, without acknowledging, is left at the limit, not while it may wait for a slow origin", async () => {
     const { transaction } = await open({ mute: true });
     holdTime();
+    const settled = vi.fn();
     const frame = Buffer.alloc(GATEWAY_FRAME_BYTES);
     const frames = Array.from({ length: GATEWAY_WINDOW + 2 }, () => frame);
     const reply = transaction.message(frames.length * GATEWAY_FRAME_BYTES, frames);
-    void reply.catch(() => undefined);
-    await vi.advanceTimersByTimeAsync(GATEWAY_FRAME_TIMEOUT);
+    void reply.catch(() => undefined).finally(settled);
+    await vi.advanceTimersByTimeAsync(RECEIVE_BUDGET + STORE_TIMEOUT);
+    expect(settled).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(GATEWAY_ACK_TIMEOUT - RECEIVE_BUDGET - STORE_TIMEOUT);
     await expect(reply).rejects.toThrow("the Worker did not answer in time");
   });
 

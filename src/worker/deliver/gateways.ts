@@ -1,5 +1,5 @@
 /** Through which gateway an origin is reached: the list, which of them answer, and one that does. */
-import { GATEWAY_CONNECT_TIMEOUT, GATEWAY_REST } from "../../core/limits.ts";
+import { GATEWAY_CONNECT_TIMEOUT, GATEWAY_REST, GATEWAY_SEARCH } from "../../core/limits.ts";
 import { classifyHost } from "../../core/origin-host.ts";
 import { type GatewaySecret, parseSecrets, signRequest } from "../../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../../core/protocol/gateway/tunnel.ts";
@@ -36,6 +36,7 @@ export function gatewaysOf({ GATEWAYS }: RelaySettings): Result<readonly URL[], 
  * may be the first one's network. Never rejects.
  * @param limit milliseconds for the connection to the origin, each time
  * @param deadline unix milliseconds for all
+ * @param search milliseconds after which no further gateway is tried
  */
 export async function connectByGateway(
   settings: RelaySettings,
@@ -43,6 +44,7 @@ export async function connectByGateway(
   port: number,
   limit: number,
   deadline = Number.POSITIVE_INFINITY,
+  search = GATEWAY_SEARCH,
 ): Promise<Result<Wire, TunnelFailure>> {
   const gateways = gatewaysOf(settings);
   const secrets = parseSecrets(settings.GATEWAY_SECRETS ?? "");
@@ -51,9 +53,10 @@ export async function connectByGateway(
   if (gateways.value.length === 0) return err(path("no gateway is configured (GATEWAYS)"));
   const details: string[] = [];
   let seen: TunnelFailure | null = null;
+  const until = timing.now() + search;
   for (const gateway of inOrder(gateways.value, timing.now())) {
     const left = deadline - timing.now();
-    if (left <= 0) break;
+    if (left <= 0 || timing.now() > until) break;
     const target = { host, port, limit: Math.min(limit, left), private: classifyHost(host).kind === "private" };
     const connected = await connectBy(gateway, secrets.value[0], target, left);
     if (connected.ok) return connected;

@@ -8,6 +8,7 @@ import { connectByGateway, gatewayHealth } from "../../../src/worker/deliver/gat
 import { timing } from "../../../src/worker/deliver/socket.ts";
 import { connectThrough } from "../../../src/worker/deliver/tunnel.ts";
 import type { Env } from "../../../src/worker/env.ts";
+import { Budget } from "../../../src/worker/receive/budget.ts";
 import { createOrigin, type Origin } from "../origin-control.ts";
 import { createOrganisation, letter, must, type Organisation, send } from "../receive/organisation.ts";
 import { relay } from "../transports.ts";
@@ -62,6 +63,16 @@ describe("which gateway", () => {
       const connected = await connect(gateways);
       expect(connected).toMatchObject({ ok: false, error: { where: "origin", reason: "no_connection" } });
     }
+  });
+
+  it("where many do not answer at all, that is known before the sender's time is over: the origin is not blamed", async () => {
+    vi.spyOn(globalThis, "fetch").mockImplementation(() => new Promise(() => undefined));
+    const mute = Array.from({ length: 7 }, (_, number) => `http://gateway-${number}.example.org`);
+    const found = await new Budget().spend<unknown>(
+      () => connect(mute.join(",")),
+      () => "the sender could not wait longer",
+    );
+    expect(found).toMatchObject({ ok: false, error: { where: "path" } });
   });
 
   it("each one's health is told, by its host", async () => {
