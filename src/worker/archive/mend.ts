@@ -1,20 +1,23 @@
 /**
  * Archive copies whose octets were kept and whose row was not: the origin had the message, the index failed (design, rule 2).
  * An hourly sweep looks for objects without a row. What was to go to the portal and has none was never accepted (rule 1), and
- * of the others the domain's object knows which were refused, or whose sender heard 451; the origin took the rest.
+ * of the others the domain's object knows which were refused, or whose sender heard 451; the origin took the rest. Where one shard
+ * of several has failed, an object has a row for some of its mailboxes: then the object's note says that there is one too few.
  */
 import { MEND_GIVE_UP, MEND_HOURS, MEND_HOURS_A_RUN, PLAN_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
 import type { DomainRpc } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import { firstSince } from "../store/expiry.ts";
+import { spreadDomains } from "../store/mailboxes.ts";
 import { keysBetween } from "../store/messages.ts";
-import { shardsInUse } from "../store/shard.ts";
+import { shards, shardsInUse } from "../store/shard.ts";
 import { readTask, writeTask } from "../store/tasks.ts";
 import { hourPrefix } from "./raw.ts";
 import { type Copy, noCounts } from "./reindex/contract.ts";
 import { type Expected, expectedOf } from "./reindex/copies.ts";
 import { indexGroup } from "./reindex/group.ts";
+import { presentCopies } from "./reindex/present.ts";
 
 const HOUR = 3600_000;
 /** Of one run: an index that was lost is made anew by other means (`npm run reindex`). */
@@ -60,12 +63,15 @@ export async function mendArchive(env: Env, now: number): Promise<Mended> {
 /** @returns false where there was too much for one run: the next one goes on with this hour */
 async function mendHour(env: Env, hour: number, work: Work): Promise<boolean> {
   const indexed = await keysOfHour(env, hour);
+  const spread = shards(env).length > 1 ? await spreadDomains(env) : new Set<string>();
   let cursor: string | undefined;
   do {
     const options: R2ListOptions = { prefix: hourPrefix(hour), include: ["customMetadata"], limit: PAGE };
     const page = await within(env.MAIL.list(cursor ? { ...options, cursor } : options), STORE_TIMEOUT, "R2 list");
     const without = page.objects.filter(({ key }) => !indexed.has(key));
     if (!(await mendObjects(env, without, work))) return false;
+    const some = page.objects.filter((one) => indexed.has(one.key) && spread.has(one.customMetadata?.domain ?? ""));
+    if (some.length > 0 && !(await mendRest(env, some, work))) return false;
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor !== undefined);
   return true;
@@ -91,6 +97,23 @@ async function mendObjects(env: Env, objects: readonly R2Object[], work: Work): 
     if (copies.length === 0) continue;
     if (work.mended + work.failed >= MAX_MENDED) return false;
     await mend(env, { object: one.object, copies }, work);
+  }
+  return true;
+}
+
+/** Objects that some mailbox has: the origin had the message, and the row of another one could not be written. */
+async function mendRest(env: Env, objects: readonly R2Object[], work: Work): Promise<boolean> {
+  // What cannot be placed has its row: whoever reads that finds out.
+  const noted = (await expectedOf(env, objects, () => undefined)).map(({ object, copies }) => ({
+    object,
+    copies: copies.filter(({ fate, nobody }) => fate === "accepted" && !nobody),
+  }));
+  const present = await presentCopies(env, noted);
+  for (const { object, copies } of noted) {
+    const missing = copies.filter((copy) => !present.has(copy));
+    if (missing.length === 0) continue;
+    if (work.mended + work.failed >= MAX_MENDED) return false;
+    await mend(env, { object, copies: missing }, work);
   }
   return true;
 }

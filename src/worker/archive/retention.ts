@@ -14,7 +14,7 @@ import {
   referencedMessages,
   rekey,
 } from "../store/expiry.ts";
-import { shardsInUse } from "../store/shard.ts";
+import { hasTables, shards, shardsInUse } from "../store/shard.ts";
 import { readTask, writeTask } from "../store/tasks.ts";
 import { copyRaw, deleteRaw, KEPT, keepKey, type RawChange, type RawMetadata, readMetadata, waitsFor } from "./raw.ts";
 
@@ -182,6 +182,8 @@ async function announce(env: Env, expired: readonly { readonly key: string }[]):
 async function deleteAnnounced(env: Env): Promise<void> {
   const task = await readTask<Purge>(env.DIRECTORY, "purge");
   if (!task) return;
+  // One without tables may have been lost, and its rows with it: until it is there again nobody knows what it still needs.
+  if (!(await Promise.all(shards(env).map(hasTables))).every(Boolean)) return;
   const used = new Set<string>();
   for (const { db } of await shardsInUse(env)) for (const { key } of await keptRows(db, task.keys)) used.add(key);
   const unused = task.keys.filter((key) => !used.has(key));

@@ -2,9 +2,10 @@
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
+import { shardsOfDomain } from "../store/mailboxes.ts";
 import { MESSAGE_COLUMNS, type MessageRow, messageRow, type StoredRow } from "../store/messages.ts";
 import { shownHere } from "../store/moved.ts";
-import { type Shard, shardsInUse } from "../store/shard.ts";
+import { type Shard, shards, shardsInUse } from "../store/shard.ts";
 import { accountToken, domainToken } from "./scope.ts";
 import { meets, quote, terms } from "./terms.ts";
 
@@ -64,12 +65,28 @@ export async function searchArchive(
   if (!position) return null;
   const match = matchOf(scope, filter);
   if (match === null) return { items: [], next: null };
-  const wanted = (await shardsInUse(env)).filter(({ number }) => scope.kind === "domain" || number === scope.shard);
+  const wanted = (await searchable(env, scope)).filter(
+    ({ number }) => scope.kind === "domain" || number === scope.shard,
+  );
   const found = await Promise.all(
     wanted.map((shard) => searchWhole(shard, match, filter, position, limit + 1, scope.kind === "account")),
   );
   const { page, next } = merge(found, position, limit);
   return { items: page, next: next && writeCursor(next) };
+}
+
+/**
+ * A shard without tables has nobody's mail, unless mailboxes live there: then it was lost, and a page would look complete.
+ * @throws ShardError then
+ */
+async function searchable(env: Env, scope: SearchScope): Promise<Shard[]> {
+  const usable = await shardsInUse(env);
+  const missing = shards(env).filter(({ number }) => !usable.some((one) => one.number === number));
+  if (missing.length === 0) return usable;
+  const needed = scope.kind === "domain" ? await shardsOfDomain(env.DIRECTORY, scope.domainId) : [scope.shard];
+  const lost = missing.find(({ number }) => needed.includes(number));
+  if (lost) throw new ShardError(lost.number, new Error("its tables are missing: apply migrations/shard to it"));
+  return usable;
 }
 
 interface Found {

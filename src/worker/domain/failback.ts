@@ -77,7 +77,7 @@ export class DomainFailback {
     const perInvocation = MAX_SLICE_MESSAGES - fresh.here;
     const { ramp } = fresh;
     const result =
-      fresh.end === "done" && messages > 0 && perInvocation > 0
+      (fresh.end === "done" || fresh.end === "partly") && messages > 0 && perInvocation > 0
         ? together(fresh, await runSlice(ports, { ...limits, messages, perInvocation, ramp, deferred: "due" }))
         : fresh;
     this.#ramp = result.end === "cut" ? result.ramp : null;

@@ -120,6 +120,8 @@ export class SliceDesk implements Desk {
   async conclude() {
     await this.#settlement.flush();
     if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
+    const unread = this.#feed.ended ? this.#feed.failure : null;
+    if (unread) this.#stop(unread.all ? "storage" : "partly", String(unread.error));
     const end = this.#end ?? (this.#feed.ended ? "done" : "cut");
     // One that passes over what was deferred has not met it: it still waits, with its count of tries.
     if (end === "done" && this.#options.deferred !== "none") this.#ports.flights.sweep(this.#began);

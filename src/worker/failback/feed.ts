@@ -13,6 +13,8 @@ interface Source {
   rows: Row[];
   last: Row | null;
   ended: boolean;
+  /** Why it could not be read on: it has ended then, as far as this feed goes. */
+  failure: unknown;
   /** The page that is being read. */
   reading: Promise<void> | null;
 }
@@ -32,7 +34,14 @@ export class BacklogFeed {
   constructor(ports: Reads, wanted: (flight: Flight) => boolean) {
     this.#ports = ports;
     this.#wanted = wanted;
-    this.#sources = ports.shards.map((shard) => ({ shard, rows: [], last: null, ended: false, reading: null }));
+    this.#sources = ports.shards.map((shard) => ({
+      shard,
+      rows: [],
+      last: null,
+      ended: false,
+      failure: null,
+      reading: null,
+    }));
   }
 
   /** All was read. */
@@ -40,7 +49,16 @@ export class BacklogFeed {
     return this.#back.length === 0 && this.#sources.every((source) => source.ended && source.rows.length === 0);
   }
 
-  /** @returns null at the end. @throws where the backlog cannot be read */
+  /**
+   * Shards that did not answer: one that fails keeps nobody else's mail waiting. `all`: none was read to its end.
+   * @returns null where there was none
+   */
+  get failure(): { readonly all: boolean; readonly error: unknown } | null {
+    const failed = this.#sources.filter(({ failure }) => failure !== null);
+    return failed[0] ? { all: failed.length === this.#sources.length, error: failed[0].failure } : null;
+  }
+
+  /** @returns null at the end */
   take(): Promise<Flight | null> {
     const result = this.#turn.then(() => this.#advance());
     this.#turn = result.then(
@@ -82,16 +100,26 @@ export class BacklogFeed {
     source.reading = this.#read(source).finally(() => {
       source.reading = null;
     });
-    // Whoever needs the page waits for it and has the error, or asks again.
-    source.reading.catch(() => undefined);
   }
 
   async #read(source: Source): Promise<void> {
     const readAt = this.#ports.clock();
-    const page = await this.#ports.backlog(source.shard, source.last, BACKLOG_PAGE);
+    const page = await this.#pageOf(source);
+    if (!page) return;
     source.rows.push(...page.map((row) => ({ ...row, shard: source.shard, readAt })));
     source.last = source.rows.at(-1) ?? source.last;
     source.ended = page.length < BACKLOG_PAGE;
+  }
+
+  async #pageOf(source: Source): Promise<WaitingMessage[] | null> {
+    try {
+      return await this.#ports.backlog(source.shard, source.last, BACKLOG_PAGE);
+    } catch (error) {
+      console.error("the backlog of a shard could not be read", source.shard, String(error));
+      source.failure = error ?? new Error("failed without a reason");
+      source.ended = true;
+      return null;
+    }
   }
 
   #oldest(): Row | null {

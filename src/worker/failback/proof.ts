@@ -22,7 +22,8 @@ export async function prove(ports: FailbackPorts, recipients: readonly string[])
   // One that was deferred before may be deferred for a reason of its own, and would keep the domain in emergency mode.
   let slice = await runSlice(ports, { ...one, deferred: "none" });
   // All were: the oldest goes all the same, it is the best witness that there is.
-  if (slice.last === null && slice.end === "done") slice = await runSlice(ports, { ...one, deferred: "all" });
+  if (slice.last === null && (slice.end === "done" || slice.end === "partly"))
+    slice = await runSlice(ports, { ...one, deferred: "all" });
   if (slice.last) return { ok: slice.delivered > 0, text: describeOutcome(slice.last), slice };
   if (slice.end === "stopped") return { ok: false, text: `${slice.end}: ${slice.why}`, slice };
   // Nothing waits, or our own storage does not give it: then in normal mode mail flows at least (design, rule 2).

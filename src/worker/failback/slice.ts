@@ -10,9 +10,10 @@ import { recallAll } from "./recall.ts";
 
 /**
  * `done`: the whole backlog was read. `cut`: the slice was full, go on. `stopped`: the mode changed. `unavailable`: no
- * connection, a timeout or 421. `deferrals`: five in a row, of different recipients. `storage`: D1 or R2 did not answer.
+ * connection, a timeout or 421. `deferrals`: five in a row, of different recipients. `storage`: D1 or R2 did not answer; `partly`:
+ * the backlog was read but for that of a shard.
  */
-export type SliceEnd = "done" | "cut" | "stopped" | "unavailable" | "deferrals" | "storage";
+export type SliceEnd = "done" | "partly" | "cut" | "stopped" | "unavailable" | "deferrals" | "storage";
 
 export interface SliceResult {
   readonly end: SliceEnd;

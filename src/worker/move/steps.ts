@@ -161,6 +161,8 @@ async function settle({ env, now }: Mover, move: Move, pair: Pair): Promise<Move
 
 async function clear({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange> {
   const { progress, mailbox } = move;
+  // Should the new shard have been set back to a time before.
+  await pair.target.open();
   if (await hasOutgoing(pair.source.db, mailbox)) return { dueAt: now() + MOVE_SETTLE };
   const cleared = await clearPage(pair.source.db, pair.target.db, mailbox, progress.after[0], now());
   if (!cleared.ended) {

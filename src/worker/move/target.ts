@@ -36,9 +36,9 @@ export class Target {
     );
   }
 
-  /** The counter of the original: UIDs and modseqs go on from it. */
+  /** The counter of the original: UIDs and modseqs go on from it, never back, should this come late. */
   async count(seq: number): Promise<void> {
-    await this.#run("UPDATE account SET seq = ?2 WHERE id = ?1 AND move = 'arriving'", seq);
+    await this.#run("UPDATE account SET seq = max(seq, ?2) WHERE id = ?1 AND move = 'arriving'", seq);
   }
 
   /** In use. */

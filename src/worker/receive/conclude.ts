@@ -44,6 +44,9 @@ export async function conclude(
   if (row.goesTo === "portal") return toPortal(planned, content, unstored, outcome);
 
   for (const { plan, to } of accepted) if (outcome) reports.delivered(plan, to, outcome);
+  // What waits from an earlier try has been delivered with this one, and so has what this one may have left in a shard.
+  if (planned.earlier)
+    reports.fate(first.plan, "delivered", [...new Set([...flightsOf(planned), ...earlierOf(planned)])]);
   if (row.archive) await archiveCopy(planned, content, unstored);
   return replies.accepted(receipt.id);
 }
@@ -61,10 +64,7 @@ export async function toPortal(
   const { env, reports, accepted, key, receipt } = planned;
   const [first] = accepted;
   try {
-    if (unstored !== null) throw unstored;
-    const entries = await index(planned, content, { portal: "waiting" });
-    // A repeat that the index knows: it has its own octets, these are spare. Not where they are what the row points to.
-    if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(env.MAIL, key);
+    await keepInPortal(planned, content, unstored);
   } catch (error) {
     console.error("a message could not be stored, its sender keeps it", receipt.id, String(error));
     // Not deleted: what did not answer in time may have been written all the same.
@@ -77,7 +77,53 @@ export async function toPortal(
   return replies.accepted(receipt.id);
 }
 
+/**
+ * Some mailboxes have the message from an earlier try, whose shard of the others failed. These get theirs now, and the origin gets
+ * it once: by redelivery, which knows what the earlier try has come to.
+ * @returns null where that cannot be: then the origin is handed the whole, better twice than not at all (rule 2)
+ */
+export async function completeEarlier(planned: Planned, content: Content, unstored: unknown): Promise<Reply | null> {
+  const { env, reports, accepted, key, earlier } = planned;
+  try {
+    await keepInPortal(planned, content, unstored);
+  } catch (error) {
+    console.error("an earlier try could not be completed, the origin is asked", planned.receipt.id, String(error));
+    return null;
+  }
+  const [first] = accepted;
+  if (!first) return replies.noRecipients;
+  // Should these octets stay: nobody may take them for some that the origin took now.
+  const { had = [], waits = [] } = Object.groupBy(accepted, ({ to }) =>
+    earlier?.get(to)?.placed === false ? "had" : "waits",
+  );
+  if (had.length > 0)
+    reports.fate(
+      first.plan,
+      "accepted",
+      had.map(({ to }) => flightKey(key, to)),
+    );
+  reports.waiting(
+    first.plan,
+    waits.map(({ to }) => flightKey(key, to)),
+    () => sayPortal(env.MAIL, key),
+  );
+  return replies.alreadyAccepted;
+}
+
+/** @throws where the octets or the rows are not kept; some may be all the same */
+async function keepInPortal(planned: Planned, content: Content, unstored: unknown): Promise<void> {
+  const { accepted, earlier } = planned;
+  if (unstored !== null && !accepted.every(({ to }) => earlier?.has(to))) throw unstored;
+  await discardSpare(planned, await index(planned, content, { portal: "waiting" }));
+}
+
+/** A repeat that the index knows: it has its own octets, these are spare. Not where they are what a row points to. */
+async function discardSpare({ env, key }: Planned, entries: readonly Indexed[]): Promise<void> {
+  if (entries.every((entry) => entry.key !== key)) await discard(env.MAIL, key);
+}
+
 const flightsOf = ({ accepted, key }: Planned): string[] => accepted.map(({ to }) => flightKey(key, to));
+const earlierOf = ({ earlier }: Planned): string[] => [...(earlier ?? [])].map(([to, { key }]) => flightKey(key, to));
 
 /** Never rejects: D1 has the message as waiting; this is for the day on which D1 has it no more. */
 async function sayPortal(bucket: R2Bucket, key: string): Promise<void> {
@@ -105,32 +151,36 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
   };
   if (unstored !== null) return missing("octets", unstored);
   try {
-    const entries = await index(planned, content, { portal: false });
-    if (entries.every((entry) => !entry.isNew && entry.key !== key)) await discard(planned.env.MAIL, key);
+    await discardSpare(planned, await index(planned, content, { portal: false }));
   } catch (error) {
     missing("row", error);
   }
 }
 
-async function index(planned: Planned, content: Content, { portal }: { portal: false | "waiting" }) {
-  const { env, mail, accepted } = planned;
+type Portal = false | "waiting";
+
+async function index(planned: Planned, content: Content, { portal }: { portal: Portal }): Promise<Indexed[]> {
+  const { env, mail, accepted, earlier } = planned;
   const extracted = await extractFrom(planned, content);
   const { mid, copies } = await identify(content, mail.from, accepted);
-  const byShard = Map.groupBy(copies, (copy) => copy.holder.shard);
-  const batches = [...byShard].map(([shard, copies]) => {
-    const entries = copies.map((copy) => entryFor(planned, content, copy, mid, extracted));
-    return indexOn(env, shard, entries, portal);
-  });
+  // What the origin had at once with an earlier try waits for nobody.
+  const waits = ({ recipient: { to } }: Copy) => portal !== false && earlier?.get(to)?.placed !== false;
+  const batches = [true, false].flatMap((waiting) =>
+    [
+      ...Map.groupBy(
+        copies.filter((copy) => waits(copy) === waiting),
+        (copy) => copy.holder.shard,
+      ),
+    ].map(([shard, theirs]) => {
+      const entries = theirs.map((copy) => entryFor(planned, content, copy, mid, extracted));
+      return indexOn(env, shard, entries, waiting ? "waiting" : false);
+    }),
+  );
   return (await Promise.all(batches)).flat();
 }
 
 /** Who has moved since the recipients were planned gets the message on the other shard. */
-async function indexOn(
-  env: Env,
-  shard: number,
-  entries: readonly IndexEntry[],
-  portal: false | "waiting",
-): Promise<Indexed[]> {
+async function indexOn(env: Env, shard: number, entries: readonly IndexEntry[], portal: Portal): Promise<Indexed[]> {
   try {
     return await within(indexMessage(shardDb(env, shard), entries, { portal }), INDEX_TIMEOUT, "D1 batch of a message");
   } catch (error) {
@@ -149,14 +199,21 @@ function entryFor(
   mid: string | null,
   extracted: Extracted,
 ): IndexEntry {
-  const { mail, key, receipt } = planned;
+  const { mail, earlier } = planned;
+  // With the octets and the facts of the earlier try, where there was one, it is the same message to redelivery.
+  const { key, size, at, receipt } = earlier?.get(copy.recipient.to) ?? {
+    key: planned.key,
+    size: content.size,
+    at: planned.receipt.at,
+    receipt: planned.receipt,
+  };
   return {
     account: copy.holder.account,
     domain: copy.recipient.plan.domain.id,
     direction: "in",
     key,
-    size: content.size,
-    at: receipt.at,
+    size,
+    at,
     // Without a Message-ID it is never taken for a repeat: an identifier of its own (rule 5).
     mid: mid ?? receipt.id,
     once: copy.once,

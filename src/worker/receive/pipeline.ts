@@ -10,17 +10,18 @@ import type { Outcome, Reply } from "../../core/outcome.ts";
 import type { Receipt } from "../archive/meta.ts";
 import type { RawMetadata } from "../archive/raw.ts";
 import type { Env } from "../env.ts";
-import { conclude } from "./conclude.ts";
+import type { Repeated } from "../store/messages.ts";
+import { completeEarlier, conclude } from "./conclude.ts";
 import { type Content, openContent } from "./content.ts";
 import type { MailFrom, MessageSource } from "./contract.ts";
 import { concludeLate } from "./late-final.ts";
 import type { Late } from "./origin-leg.ts";
 import type { Patience } from "./patience.ts";
 import type { Accepted } from "./recipients.ts";
-import { identify, isRepeat } from "./repeat.ts";
+import { findRepeats, identify, type Repeat } from "./repeat.ts";
 import * as replies from "./replies.ts";
 import type { Reports } from "./reports.ts";
-import { openStoreLeg } from "./store-leg.ts";
+import { openStoreLeg, type StoreLeg } from "./store-leg.ts";
 
 /** A message that has been planned: who gets it, by which row of the table, and where from. */
 export interface Planned {
@@ -36,6 +37,11 @@ export interface Planned {
   readonly patience: Patience;
   /** When the transaction began, unix milliseconds. */
   readonly begun: number;
+  /**
+   * By envelope recipient: what an earlier try left in some mailboxes and not in all (repeat.ts). Absent where there is nothing
+   * of the kind.
+   */
+  readonly earlier?: ReadonlyMap<string, Repeated>;
   /** Goes on behind the reply; `work` never rejects. */
   background(work: Promise<void>): void;
 }
@@ -66,14 +72,16 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
   const content = await openContent(source);
   const looping = loopOf(content.header, receipt.host, to);
   if (looping) return looping;
-  if (content.whole && (await hasBeenAccepted(planned, content))) return replies.alreadyAccepted;
+  let repeat = content.whole ? await repeatOf(planned, content) : null;
+  if (repeat?.kind === "kept") return replies.alreadyAccepted;
 
   const store = openStoreLeg(env.MAIL, row.archive ? key : null, content.size, metadataOf(planned));
   await origin.data(traceHeaders({ ...receipt, to }));
   try {
     for await (const chunk of content.chunks) await Promise.all([store.write(chunk), origin.write(chunk)]);
     // Of a large message this is known only now: the final dot has not been sent yet.
-    if (!content.whole && (await hasBeenAccepted(planned, content))) {
+    repeat ??= await repeatOf(planned, content);
+    if (repeat.kind === "kept") {
       store.abort();
       return replies.alreadyAccepted;
     }
@@ -81,8 +89,25 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
     store.abort();
     throw error;
   }
+  if (repeat.kind === "part") return carryRest({ ...planned, earlier: repeat.earlier }, content, store);
   const [outcome, unstored] = await Promise.all([origin.finish(), store.finish()]);
-  if (origin.lineEndsChanged && outcome && outcome.kind !== "unavailable") tellOfLineEnds(planned);
+  return concludeWith(planned, content, outcome, unstored);
+}
+
+/** The rest of a message of which some mailboxes have their part: in the stead of the final dot, which may come too. */
+async function carryRest(planned: Planned, content: Content, store: StoreLeg): Promise<Reply> {
+  const unstored = await store.finish();
+  const completed = planned.row.goesTo === "origin" ? await completeEarlier(planned, content, unstored) : null;
+  return completed ?? concludeWith(planned, content, await planned.origin.finish(), unstored);
+}
+
+async function concludeWith(
+  planned: Planned,
+  content: Content,
+  outcome: Outcome | Late | null,
+  unstored: unknown,
+): Promise<Reply> {
+  if (planned.origin.lineEndsChanged && outcome && outcome.kind !== "unavailable") tellOfLineEnds(planned);
   if (outcome?.kind === "late") return concludeLate(planned, content, outcome, unstored);
   return conclude(planned, content, outcome, unstored);
 }
@@ -94,9 +119,9 @@ function tellOfLineEnds({ reports, accepted, receipt, key }: Planned): void {
   if (first) reports.event(first.plan, { kind: "line_ends_changed", actor: "delivery", data });
 }
 
-async function hasBeenAccepted({ env, accepted, mail, row, receipt }: Planned, content: Content): Promise<boolean> {
-  if (!row.archive) return false;
-  return isRepeat(env, await identify(content, mail.from, accepted), receipt.at);
+async function repeatOf({ env, accepted, mail, row, receipt }: Planned, content: Content): Promise<Repeat> {
+  if (!row.archive) return { kind: "none" };
+  return findRepeats(env, await identify(content, mail.from, accepted), receipt.at);
 }
 
 /** The envelope of all recipients and the facts of the receipt lie beside the octets too (design, rule 4). */

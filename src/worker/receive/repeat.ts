@@ -5,7 +5,7 @@ import { onceKey } from "../../core/once.ts";
 import type { Holder } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
-import { findRepeat } from "../store/messages.ts";
+import { findRepeat, type Repeated } from "../store/messages.ts";
 import { shardDb } from "../store/shard.ts";
 import type { Content } from "./content.ts";
 import type { Accepted } from "./recipients.ts";
@@ -33,16 +33,39 @@ export async function identify(content: Content, from: string, accepted: readonl
   return { mid: messageIdOf(content.header), copies };
 }
 
-/** All of it is there already. Where the index does not answer, it is not: better twice than not at all (rule 2). */
-export async function isRepeat(env: Env, { mid, copies }: Identity, now: number): Promise<boolean> {
-  if (mid === null || copies.length === 0) return false;
+/**
+ * What there is of a message from an earlier try of its sender. `kept`: all of it. `part`: some of its mailboxes have it; the shard
+ * of another one failed then, so that the sender heard 4xx. `earlier`: of each such envelope recipient, one of the rows.
+ */
+export type Repeat =
+  | { readonly kind: "none" | "kept" }
+  | { readonly kind: "part"; readonly earlier: ReadonlyMap<string, Repeated> };
+
+/** Where a shard does not answer, what it has is not there: better twice than not at all (rule 2). */
+export async function findRepeats(env: Env, { mid, copies }: Identity, now: number): Promise<Repeat> {
+  if (mid === null || copies.length === 0) return { kind: "none" };
+  const earlier = new Map<string, Repeated>();
+  const found = copies.map(async ({ recipient, holder, once }) => {
+    const row = await rowOf(env, holder, mid, once, now);
+    if (row) earlier.set(recipient.to, row);
+    return row !== null;
+  });
+  if ((await Promise.all(found)).every(Boolean)) return { kind: "kept" };
+  return earlier.size > 0 ? { kind: "part", earlier } : { kind: "none" };
+}
+
+async function rowOf(
+  env: Env,
+  { account, shard }: Holder,
+  mid: string,
+  once: string,
+  now: number,
+): Promise<Repeated | null> {
   try {
-    const found = copies.map(async ({ holder, once }) =>
-      findRepeat(shardDb(env, holder.shard), holder.account, mid, once, now),
-    );
-    return (await within(Promise.all(found), INDEX_TIMEOUT, "D1 look-up of a repeat")).every(Boolean);
+    const row = findRepeat(shardDb(env, shard), account, mid, once, now);
+    return await within(row, INDEX_TIMEOUT, "D1 look-up of a repeat");
   } catch (error) {
-    console.error("the index could not say whether a message is a repeat", String(error));
-    return false;
+    console.error("the index could not say whether a message is a repeat", shard, String(error));
+    return null;
   }
 }

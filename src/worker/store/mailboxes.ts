@@ -1,10 +1,14 @@
 /** The mailboxes of the directory; their addresses are in addresses.ts. */
 import { and, asc, count, eq, gt, inArray, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { replaceAddresses } from "./addresses.ts";
+import { within } from "./deadline.ts";
 import { address, credential, mailbox, session } from "./directory.schema.ts";
 import type { Directory } from "./directory.ts";
 import { bumpVersion } from "./domains.ts";
+
+const SHARD_OF_PANEL = 0;
 
 /** A mailbox with all its addresses. The password's hash never leaves this layer. */
 export interface MailboxRow {
@@ -112,6 +116,28 @@ export async function countMailboxes(db: Directory): Promise<{ domain: number; m
 /** By shard. */
 export async function mailboxesByShard(db: Directory): Promise<{ shard: number; mailboxes: number }[]> {
   return db.select({ shard: mailbox.shard, mailboxes: count() }).from(mailbox).groupBy(mailbox.shard);
+}
+
+/** The shards that a domain's mailboxes live on; the panel's own account is on the first. */
+export async function shardsOfDomain(db: D1Database, domainId: number): Promise<number[]> {
+  const { results } = await within(
+    db.prepare("SELECT DISTINCT shard FROM mailbox WHERE domain = ?1").bind(domainId).all<{ shard: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of a domain's shards",
+  );
+  return [...new Set([SHARD_OF_PANEL, ...results.map(({ shard }) => shard)])];
+}
+
+/** The names of the domains whose mailboxes live on several shards. */
+export async function spreadDomains({ DIRECTORY }: { readonly DIRECTORY: D1Database }): Promise<Set<string>> {
+  const { results } = await within(
+    DIRECTORY.prepare(
+      `SELECT d.name FROM mailbox m JOIN domain d ON d.id = m.domain GROUP BY d.id HAVING min(m.shard) < max(m.shard)`,
+    ).all<{ name: string }>(),
+    INDEX_TIMEOUT,
+    "D1 read of domains on several shards",
+  );
+  return new Set(results.map(({ name }) => name));
 }
 
 /** All of them or none. @returns false where an address or a number is taken by now */

@@ -57,8 +57,15 @@ export async function findCopy(db: D1Database, account: number, mid: string, key
   );
 }
 
+/** What an account has of a message that comes again. */
+export interface Repeated extends Pick<MessageRow, "key" | "at" | "size"> {
+  readonly receipt: MessageMeta["receipt"];
+  /** It is, or was, in a folder of the portal; else the origin had it at once, and the archive alone has a copy. */
+  readonly placed: boolean;
+}
+
 /**
- * Whether the account has this very message already (core/once.ts), from the last five days.
+ * This very message (core/once.ts) of the last five days, where the account has it already.
  * @param now unix milliseconds
  */
 export async function findRepeat(
@@ -67,12 +74,16 @@ export async function findRepeat(
   mid: string,
   once: string,
   now: number,
-): Promise<boolean> {
+): Promise<Repeated | null> {
   const row = await db
-    .prepare("SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3 AND at >= ?4")
+    .prepare(
+      `SELECT key, at, size, meta ->> '$.receipt' AS receipt,
+         EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id) AS placed
+       FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3 AND at >= ?4`,
+    )
     .bind(account, mid, once, now - REPEAT_WINDOW)
-    .first<number>("id");
-  return row !== null;
+    .first<Pick<Repeated, "key" | "at" | "size"> & { receipt: string; placed: number }>();
+  return row && { ...row, receipt: JSON.parse(row.receipt) as Repeated["receipt"], placed: row.placed === 1 };
 }
 
 /** The R2 keys with that prefix among the messages between two numbers (expiry.ts tells them). */

@@ -32,6 +32,22 @@ export async function movesUnderWay(db: D1Database): Promise<Move[]> {
   return results.map(fromRow);
 }
 
+/** Where those of them live that no move is under way for. */
+export async function settledShards(db: D1Database, mailboxes: readonly number[]): Promise<Map<number, number>> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT m.id, m.shard FROM mailbox m WHERE m.id IN (SELECT value FROM json_each(?1)) AND NOT EXISTS
+           (SELECT 1 FROM mailbox_move v WHERE v.mailbox = m.id AND v.phase NOT IN ${ENDED})`,
+      )
+      .bind(JSON.stringify(mailboxes))
+      .all<{ id: number; shard: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of where mailboxes live",
+  );
+  return new Map(results.map(({ id, shard }) => [id, shard]));
+}
+
 /** @returns null where the mailbox is moving already, or does not live on `source` any more */
 export async function insertMove(
   db: D1Database,

@@ -87,8 +87,8 @@ describe("a repeat", () => {
     await arrive(first);
     const { mid, once } = first;
     const within = NOON + REPEAT_WINDOW;
-    expect(await findRepeat(db, account, mid, once, within)).toBe(true);
-    expect(await findRepeat(db, account, mid, once, within + 1)).toBe(false);
+    expect(await findRepeat(db, account, mid, once, within)).toMatchObject({ key: first.key, placed: true });
+    expect(await findRepeat(db, account, mid, once, within + 1)).toBe(null);
     const [late] = await indexMessage(db, [{ ...first, at: within, key: "archive/late" }], { portal: "waiting" });
     expect(late).toEqual({ isNew: false, key: first.key });
     const [later] = await indexMessage(db, [{ ...first, at: within + 1, key: "archive/later" }], { portal: "waiting" });
@@ -99,7 +99,7 @@ describe("a repeat", () => {
   it("for another account is none", async () => {
     const first = entryOf(account);
     await arrive(first);
-    expect(await findRepeat(db, account + 1, first.mid, first.once, NOON)).toBe(false);
+    expect(await findRepeat(db, account + 1, first.mid, first.once, NOON)).toBe(null);
   });
 });
 

@@ -108,6 +108,26 @@ describe("the pages of a search", () => {
     },
   );
 
+  it.each([1, 2, 3, 7, 11, 12, 50])(
+    "of %i each leave nothing out and have nothing twice where mail of two shards came at the very same time",
+    async (limit) => {
+      const scope: SearchScope = { kind: "domain", domainId: 100 + limit };
+      const sent: string[] = [];
+      for (let n = 0; n < 12; n++) {
+        const [db, account] = n % 2 === 0 ? [env.SHARD_0, 60 + limit] : [env.DIRECTORY, 160 + limit];
+        const subject = `at once ${limit} ${n}`;
+        // Four of each time, two on each shard.
+        const at = NOON + Math.floor(n / 4);
+        await store({ account, domain: 100 + limit, db, at }, [`Subject: ${subject}`, "", "x"]);
+        sent.push(subject);
+      }
+      const seen = await walk(scope, {}, limit);
+      expect([...seen].sort()).toEqual([...sent].sort());
+      const times = seen.map((subject) => Math.floor(sent.indexOf(subject) / 4));
+      expect(times).toEqual([...times].sort().reverse());
+    },
+  );
+
   it("leave nothing out where mail was indexed later than it came", async () => {
     for (const [subject, at] of [
       ["late", 5],

@@ -1,5 +1,5 @@
 /** What a reindex is asked, and what a step of it answers. */
-import type { Verdict } from "../../../core/verdict.ts";
+import type { FateState, Verdict } from "../../../core/verdict.ts";
 import type { Receipt } from "../meta.ts";
 import type { RawMetadata } from "../raw.ts";
 
@@ -70,6 +70,8 @@ export interface Copy {
   readonly nobody: boolean;
   /** Where it belongs, for a message with a Message-ID and for one without. */
   readonly verdict: (messageId: boolean) => Verdict;
+  /** What the domain's object remembers of it. */
+  readonly fate: FateState | null;
   /** JSON of the origin's reply, where it refused the message. */
   readonly reply: string | null;
 }

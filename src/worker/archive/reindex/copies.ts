@@ -88,11 +88,11 @@ function copiesOf({ object, metadata }: Known, entry: DirectoryEntry, fates: Rea
       const flight = flightKey(object.key, to);
       const fate = fates[copyKey(flight, account)] ?? fates[flight] ?? null;
       const copy = { key: object.key, metadata, receipt, to, account, shard, nobody, domain: facts.id };
-      if (metadata.direction === "out") return { ...copy, reply: null, verdict: () => OUTGOING };
+      if (metadata.direction === "out") return { ...copy, fate: null, reply: null, verdict: () => OUTGOING };
       const copied = copiedAs(object.key, metadata, recipient, account);
       const said = { goesTo: metadata.goesTo ?? null, copied, fate: fate?.state ?? null };
       const verdict = (messageId: boolean) => verdictOf({ ...said, messageId });
-      return { ...copy, reply: fate?.reply ?? null, verdict };
+      return { ...copy, fate: said.fate, reply: fate?.reply ?? null, verdict };
     });
   });
 }

@@ -1,11 +1,15 @@
-/** A shard that was lost has no accounts and folders either: they are made for every mailbox of the directory. */
+/**
+ * A shard that was lost has no accounts and folders either: they are made for every mailbox of the directory. In one that was set
+ * back, the marks of moves are those of that time.
+ */
 import { REINDEX_ACCOUNTS } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
+import { mendMarks } from "../../move/marks.ts";
 import { createAccounts } from "../../store/accounts.ts";
 import { directory } from "../../store/directory.ts";
 import { findDomain, listDomains } from "../../store/domains.ts";
 import { listMailboxes } from "../../store/mailboxes.ts";
-import { shardDb } from "../../store/shard.ts";
+import { shardDb, shardsInUse } from "../../store/shard.ts";
 
 export interface MailboxesAfter {
   readonly domain: string;
@@ -38,13 +42,16 @@ export async function makeAccounts(
     if (!domain) return { after: null, mailboxes };
     const boxes = await listMailboxes(db, domain.id, begun && at ? at.address : "", REINDEX_ACCOUNTS);
     const accounts = Map.groupBy(boxes, (box) => box.shard);
+    const looked = (await shardsInUse(env)).filter(({ number }) => shard === null || number === shard);
+    const ids = boxes.map(({ id }) => id);
+    if (write) await mendMarks(env, ids, looked);
     const panel = shard === null || shard === SHARD_OF_PANEL;
     if (write && panel) await createAccounts(shardDb(env, SHARD_OF_PANEL), [-domain.id], domain.id, now);
     for (const [number, theirs] of accounts) {
       if (shard !== null && number !== shard) continue;
       mailboxes += theirs.length;
-      const ids = theirs.map(({ id }) => id);
-      if (write) await createAccounts(shardDb(env, number), ids, domain.id, now);
+      const live = theirs.map(({ id }) => id);
+      if (write) await createAccounts(shardDb(env, number), live, domain.id, now);
     }
     const last = boxes.at(-1);
     const more = boxes.length === REINDEX_ACCOUNTS && last !== undefined;
