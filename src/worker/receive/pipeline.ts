@@ -10,7 +10,6 @@ import type { Outcome, Reply } from "../../core/outcome.ts";
 import type { Receipt } from "../archive/meta.ts";
 import type { RawMetadata } from "../archive/raw.ts";
 import type { Env } from "../env.ts";
-import type { Repeated } from "../store/messages.ts";
 import { completeEarlier, conclude } from "./conclude.ts";
 import { type Content, openContent } from "./content.ts";
 import type { MailFrom, MessageSource } from "./contract.ts";
@@ -18,7 +17,7 @@ import { concludeLate } from "./late-final.ts";
 import type { Late } from "./origin-leg.ts";
 import type { Patience } from "./patience.ts";
 import type { Accepted } from "./recipients.ts";
-import { findRepeats, identify, type Repeat } from "./repeat.ts";
+import { type Earlier, findRepeats, identify, type Repeat } from "./repeat.ts";
 import * as replies from "./replies.ts";
 import type { Reports } from "./reports.ts";
 import { openStoreLeg, type StoreLeg } from "./store-leg.ts";
@@ -41,7 +40,7 @@ export interface Planned {
    * By envelope recipient: what an earlier try left in some mailboxes and not in all (repeat.ts). Absent where there is nothing
    * of the kind.
    */
-  readonly earlier?: ReadonlyMap<string, Repeated>;
+  readonly earlier?: ReadonlyMap<string, Earlier>;
   /** Goes on behind the reply; `work` never rejects. */
   background(work: Promise<void>): void;
 }

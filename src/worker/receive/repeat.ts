@@ -5,7 +5,7 @@ import { onceKey } from "../../core/once.ts";
 import type { Holder } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
-import { findRepeat, type Repeated } from "../store/messages.ts";
+import { findRepeat, type Repeated, wasPlaced } from "../store/messages.ts";
 import { shardDb } from "../store/shard.ts";
 import type { Content } from "./content.ts";
 import type { Accepted } from "./recipients.ts";
@@ -39,19 +39,34 @@ export async function identify(content: Content, from: string, accepted: readonl
  */
 export type Repeat =
   | { readonly kind: "none" | "kept" }
-  | { readonly kind: "part"; readonly earlier: ReadonlyMap<string, Repeated> };
+  | { readonly kind: "part"; readonly earlier: ReadonlyMap<string, Earlier> };
+
+export interface Earlier extends Repeated {
+  /** It went to the portal; else the origin had it at once. */
+  readonly placed: boolean;
+}
 
 /** Where a shard does not answer, what it has is not there: better twice than not at all (rule 2). */
 export async function findRepeats(env: Env, { mid, copies }: Identity, now: number): Promise<Repeat> {
   if (mid === null || copies.length === 0) return { kind: "none" };
-  const earlier = new Map<string, Repeated>();
-  const found = copies.map(async ({ recipient, holder, once }) => {
-    const row = await rowOf(env, holder, mid, once, now);
-    if (row) earlier.set(recipient.to, row);
-    return row !== null;
-  });
-  if ((await Promise.all(found)).every(Boolean)) return { kind: "kept" };
+  const rows = await Promise.all(copies.map(({ holder, once }) => rowOf(env, holder, mid, once, now)));
+  if (rows.every((row) => row !== null)) return { kind: "kept" };
+  const earlier = new Map<string, Earlier>();
+  for (const [index, { recipient, holder }] of copies.entries()) {
+    const row = rows[index];
+    const known = row ? await earlierOf(env, holder, row) : null;
+    if (known) earlier.set(recipient.to, known);
+  }
   return earlier.size > 0 ? { kind: "part", earlier } : { kind: "none" };
+}
+
+async function earlierOf(env: Env, { shard }: Holder, row: Repeated): Promise<Earlier | null> {
+  try {
+    return { ...row, placed: await wasPlaced(shardDb(env, shard), row.id) };
+  } catch (error) {
+    console.error("the index could not say where an earlier try went to", shard, String(error));
+    return null;
+  }
 }
 
 async function rowOf(

@@ -58,10 +58,8 @@ export async function findCopy(db: D1Database, account: number, mid: string, key
 }
 
 /** What an account has of a message that comes again. */
-export interface Repeated extends Pick<MessageRow, "key" | "at" | "size"> {
+export interface Repeated extends Pick<MessageRow, "id" | "key" | "at" | "size"> {
   readonly receipt: MessageMeta["receipt"];
-  /** It is, or was, in a folder of the portal; else the origin had it at once, and the archive alone has a copy. */
-  readonly placed: boolean;
 }
 
 /**
@@ -77,13 +75,18 @@ export async function findRepeat(
 ): Promise<Repeated | null> {
   const row = await db
     .prepare(
-      `SELECT key, at, size, meta ->> '$.receipt' AS receipt,
-         EXISTS (SELECT 1 FROM placement p WHERE p.message = message.id) AS placed
-       FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3 AND at >= ?4`,
+      `SELECT id, key, at, size, meta ->> '$.receipt' AS receipt FROM message
+       WHERE account = ?1 AND mid = ?2 AND once = ?3 AND at >= ?4`,
     )
     .bind(account, mid, once, now - REPEAT_WINDOW)
-    .first<Pick<Repeated, "key" | "at" | "size"> & { receipt: string; placed: number }>();
-  return row && { ...row, receipt: JSON.parse(row.receipt) as Repeated["receipt"], placed: row.placed === 1 };
+    .first<Omit<Repeated, "receipt"> & { readonly receipt: string }>();
+  return row && { ...row, receipt: JSON.parse(row.receipt) as Repeated["receipt"] };
+}
+
+/** Whether a folder of the portal has or had it: else the origin took it at once, and the archive alone has a copy. */
+export async function wasPlaced(db: D1Database, message: number): Promise<boolean> {
+  const row = db.prepare("SELECT 1 AS placed FROM placement WHERE message = ?1 LIMIT 1").bind(message).first();
+  return (await within(row, INDEX_TIMEOUT, "D1 read of a placement")) !== null;
 }
 
 /** The R2 keys with that prefix among the messages between two numbers (expiry.ts tells them). */

@@ -87,7 +87,7 @@ describe("a repeat", () => {
     await arrive(first);
     const { mid, once } = first;
     const within = NOON + REPEAT_WINDOW;
-    expect(await findRepeat(db, account, mid, once, within)).toMatchObject({ key: first.key, placed: true });
+    expect(await findRepeat(db, account, mid, once, within)).toMatchObject({ key: first.key, at: first.at });
     expect(await findRepeat(db, account, mid, once, within + 1)).toBe(null);
     const [late] = await indexMessage(db, [{ ...first, at: within, key: "archive/late" }], { portal: "waiting" });
     expect(late).toEqual({ isNew: false, key: first.key });

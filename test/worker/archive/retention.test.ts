@@ -258,3 +258,18 @@ describe("the hourly run", () => {
     expect(results).toEqual([{ hash: "open" }]);
   });
 });
+
+it("octets that another shard may need stay as long as that one has no tables: it may have been lost", async () => {
+  const { key } = await inPortal("kept");
+  await archived("newest", onDay(95));
+  await purge(env, onDay(86));
+  const copy = `mail/${key.slice(-26)}`;
+  expect(await octets(copy)).toContain("kept");
+  await removePlacement(db, 1, (await placementOf(copy)) ?? 0);
+  // The directory's database has none of a shard's tables.
+  await purge({ ...env, ...{ SHARD_2: env.DIRECTORY } }, onDay(95));
+  expect(await subjects()).toEqual(["newest"]);
+  expect(await octets(copy)).toContain("kept");
+  await purge(env, onDay(95));
+  expect(await octets(copy)).toBeUndefined();
+});

@@ -24,6 +24,8 @@ export class Bench {
   now = 1_000_000;
   readonly sent: string[] = [];
   readonly shards: Map<number, WaitingMessage[]>;
+  /** Shards that do not answer. */
+  readonly down = new Set<number>();
   flights: Flights;
   /** Called when a message is about to be sent. */
   before: (to: string) => void = () => undefined;
@@ -75,12 +77,14 @@ export class Bench {
       shards: [...this.shards.keys()],
       flights: this.flights,
       ...(this.carriers ? { carriers: this.carriers } : {}),
-      backlog: async (shard, after, limit) =>
-        (this.shards.get(shard) ?? [])
+      backlog: async (shard, after, limit) => {
+        if (this.down.has(shard)) throw new Error(`shard ${shard} is down`);
+        return (this.shards.get(shard) ?? [])
           .filter(
             (row) => !after || row.waiting > after.waiting || (row.waiting === after.waiting && row.id > after.id),
           )
-          .slice(0, limit),
+          .slice(0, limit);
+      },
       raw: (key) => this.raw(key),
       open: async () => {
         const other = this.greet();

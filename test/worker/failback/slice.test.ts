@@ -1,7 +1,10 @@
 /** Slices over ports of the test: several shards, and people who act meanwhile. */
 import { describe, expect, it } from "vitest";
+import { FLIGHT_MEMORY } from "../../../src/core/limits.ts";
 import { flightKey } from "../../../src/worker/failback/ports.ts";
 import { onBench } from "./bench.ts";
+
+const LATER = { code: 451, enhanced: "4.2.0", text: "later" };
 
 describe("the shards of a domain", () => {
   it("are merged, oldest first", async () => {
@@ -36,6 +39,58 @@ describe("the shards of a domain", () => {
       await bench.run();
       expect(bench.sent).toEqual(["info"]);
       expect(bench.left()).toEqual([]);
+    });
+  });
+
+  it("one of them that does not answer keeps the others' mail from nobody; its own goes out when it does", async () => {
+    await onBench([0, 1, 2], async (bench) => {
+      bench.add(0, 1, 20, "b", "second");
+      bench.add(1, 2, 10, "a", "first");
+      bench.add(2, 3, 30, "c", "third");
+      bench.down.add(1);
+      const result = await bench.run({ connections: 1 });
+      expect(bench.sent).toEqual(["second", "third"]);
+      expect(result).toMatchObject({ end: "partly", why: "Error: shard 1 is down", delivered: 2 });
+      expect(bench.left()).toEqual([2]);
+      bench.down.clear();
+      expect(await bench.run()).toMatchObject({ end: "done", delivered: 1 });
+      expect(bench.sent).toEqual(["second", "third", "first"]);
+    });
+  });
+
+  it("an alias over two of them, one of which does not answer, is sent once, and leaves the other when that answers", async () => {
+    await onBench([0, 1], async (bench) => {
+      bench.add(0, 1, 10, "a", "info");
+      bench.add(1, 2, 10, "a", "info");
+      bench.down.add(1);
+      await bench.run();
+      expect(bench.left()).toEqual([2]);
+      bench.down.clear();
+      bench.now += 2 * FLIGHT_MEMORY;
+      expect(await bench.run()).toMatchObject({ end: "done" });
+      expect(bench.sent).toEqual(["info"]);
+      expect(bench.left()).toEqual([]);
+    });
+  });
+
+  it("what is deferred is not forgotten while one of them does not answer", async () => {
+    await onBench([0, 1], async (bench) => {
+      bench.add(1, 1, 10, "a", "ada");
+      bench.answer = () => ({ kind: "unavailable", where: "origin", phase: "rcpt", reason: "reply", reply: LATER });
+      await bench.run();
+      bench.down.add(1);
+      bench.now += 10 * FLIGHT_MEMORY;
+      await bench.run();
+      expect(bench.flights.get(flightKey("a", "ada"))).toMatchObject({ state: "deferred", attempts: 1 });
+    });
+  });
+
+  it("none of which answers end the run, as all of our storage", async () => {
+    await onBench([0, 1], async (bench) => {
+      bench.add(0, 1, 10, "a", "ada");
+      bench.down.add(0).add(1);
+      expect(await bench.run()).toMatchObject({ end: "storage", delivered: 0 });
+      expect(bench.sent).toEqual([]);
     });
   });
 

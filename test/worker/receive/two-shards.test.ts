@@ -139,6 +139,22 @@ describe("a message for an alias of two mailboxes, of whose shards one failed at
       expect(await code([info], octets)).toBe(250);
       await expectOnce(octets);
     });
+
+    it("has the archive copy that the shard did not take an hour later, and that of nobody else", async () => {
+      await scene.begin({});
+      const octets = letter();
+      const whole = letter();
+      expect(await code([info], octets, WRITES)).toBe(250);
+      expect(await code([info], whole)).toBe(250);
+      await scene.sweep();
+      expect(await archive(octets)).toEqual({ ann: 1, bob: 1, dan: 0 });
+      expect(await inbox(octets)).toEqual({ ann: 0, bob: 0, dan: 0 });
+      expect(await archive(whole)).toEqual({ ann: 1, bob: 1, dan: 0 });
+      const mended = async () => (await scene.events()).filter(({ kind }) => kind === "archive_copy_mended").length;
+      expect(await mended()).toBe(1);
+      await scene.sweep();
+      expect(await mended()).toBe(1);
+    });
   });
 });
 
