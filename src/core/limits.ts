@@ -263,7 +263,7 @@ export const MX_MESSAGE_TIMEOUT = 30 * 60_000;
 export const MX_BARE_LINE_PAUSE = 5_000;
 /** Messages under way when a gateway is told to stop; the process is given 10 s. */
 export const MX_CLOSE_TIMEOUT = 8_000;
-/** Connections to the MX port in all, and from one address. */
+/** Connections to the MX port in all, and from one address (of IPv6: from one network of 64 bits). */
 export const MX_CONNECTIONS = 1_000;
 export const MX_CONNECTIONS_PER_ADDRESS = 50;
 /** RFC 5321 §4.5.3.1.4 asks for 512, and RFC 6531 and RFC 3461 add to it. */
@@ -295,7 +295,7 @@ export const NAME_SERVER_TIMEOUT = 1_000;
 export const NAME_SERVER_TRIES = 2;
 /** One of several addresses of an origin, before the next: a server under load may lose the first packet, which comes again after 1 s. */
 export const TUNNEL_ADDRESS_TIMEOUT = 1_500;
-/** Connections to the MX port in one minute from one address, loopback and listed proxies aside. */
+/** Connections to the MX port in one minute from one address (of IPv6: from one network of 64 bits), loopback and listed proxies aside. */
 export const MX_CONNECTION_RATE = 600;
 
 /** Rows of addresses read from D1 at once. */

@@ -6,8 +6,10 @@ import { NAME_SERVER_TIMEOUT, NAME_SERVER_TRIES } from "../core/limits.ts";
 import { classifyHost } from "../core/origin-host.ts";
 import type { FailedFrame } from "../core/protocol/gateway/tunnel.ts";
 
-/** Failures of our own network, name server or process: they say nothing about the origin. */
+/** Failures of our own network, name server, firewall or process: they say nothing about the origin. */
 const OURS = new Set([
+  "EACCES",
+  "EPERM",
   "EAI_AGAIN",
   "EMFILE",
   "ENFILE",

@@ -15,7 +15,7 @@ import type { Reply } from "../core/outcome.ts";
 import type { Configuration } from "./configuration.ts";
 import { MemoryBudget } from "./memory.ts";
 import { type DataTimes, readData } from "./mx-data.ts";
-import { MinuteRate } from "./rate.ts";
+import { MinuteRate, networkOf } from "./rate.ts";
 import { type Connection, ExactReplies } from "./replies.ts";
 import { WorkerTransaction, WorkerUnavailableError } from "./transaction.ts";
 
@@ -63,8 +63,8 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
   const { hostname, host, mxPort, tls, proxies, connectionRate } = configuration;
   const rate = new MinuteRate(connectionRate);
   const open = new WeakMap<SMTPServerSession, Open>();
-  const addresses = new Map<string, number>();
-  const counted = new WeakSet<SMTPServerSession>();
+  const networks = new Map<string, number>();
+  const counted = new WeakMap<SMTPServerSession, string>();
   const gone = new WeakSet<SMTPServerSession>();
   const budget = new MemoryBudget(limits.memoryBytes);
 
@@ -96,15 +96,16 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
     ...(tls ? { cert: tls.cert, key: tls.key } : {}),
 
     onConnect(session, done) {
-      if (!isLoopback(session.remoteAddress) && !rate.allows(session.remoteAddress, Date.now())) {
+      const network = networkOf(session.remoteAddress);
+      if (!isLoopback(session.remoteAddress) && !rate.allows(network, Date.now())) {
         return done(Object.assign(new Error("Too many connections in a minute"), { responseCode: 421 }));
       }
-      const count = addresses.get(session.remoteAddress) ?? 0;
+      const count = networks.get(network) ?? 0;
       if (count >= limits.connectionsPerAddress) {
         return done(Object.assign(new Error("Too many connections from your address"), { responseCode: 421 }));
       }
-      addresses.set(session.remoteAddress, count + 1);
-      counted.add(session);
+      networks.set(network, count + 1);
+      counted.set(session, network);
       done();
     },
     onMailFrom({ address }, session, done) {
@@ -120,10 +121,12 @@ export async function listenMx(configuration: Configuration, limits: MxLimits = 
     onClose(session) {
       gone.add(session);
       leave(session);
-      if (!counted.delete(session)) return;
-      const count = (addresses.get(session.remoteAddress) ?? 1) - 1;
-      if (count > 0) addresses.set(session.remoteAddress, count);
-      else addresses.delete(session.remoteAddress);
+      const network = counted.get(session);
+      if (network === undefined) return;
+      counted.delete(session);
+      const count = (networks.get(network) ?? 1) - 1;
+      if (count > 0) networks.set(network, count);
+      else networks.delete(network);
     },
   });
   const replies: ExactReplies = new ExactReplies(server, (session) => leave(session as SMTPServerSession));

@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { listenMx, type MxPort } from "../../src/gateway/mx.ts";
+import { networkOf } from "../../src/gateway/rate.ts";
 import { RECEIVING, SmtpClient } from "./smtp-client.ts";
 import { SECRET, startWorker } from "./worker-double.ts";
 
@@ -10,7 +11,7 @@ async function behind(proxies: readonly string[], connectionRate = 0): Promise<{
   return { mx, ips: () => heard.frames.flatMap((frame) => (frame.op === "mail" ? [frame.client.ip] : [])) };
 }
 
-const header = (ip: string) => `PROXY TCP4 ${ip} 192.0.2.25 40000 25\r\n`;
+const header = (ip: string) => `PROXY ${ip.includes(":") ? "TCP6" : "TCP4"} ${ip} 192.0.2.25 40000 25\r\n`;
 
 describe("a load balancer before the MX port", () => {
   it("that is listed says where the sender comes from", async () => {
@@ -57,4 +58,33 @@ it("an address that connects too often in a minute hears 421, others do not", as
   expect(six[0]).toBe("220");
   expect(six.filter((code) => code === "421").length).toBeGreaterThanOrEqual(2);
   expect(await greeted("198.51.100.8")).toBe("220");
+});
+
+it("all addresses of one IPv6 network of 64 bits count as one, for whoever has one has them all", async () => {
+  const { mx } = await behind(["127.0.0.1"], 2);
+  const greeted = async (ip: string) => {
+    const client = await SmtpClient.connect(mx.port);
+    client.write(header(ip));
+    const reply = await client.reply();
+    client.destroy();
+    return reply?.slice(0, 3);
+  };
+  const six: (string | undefined)[] = [];
+  for (const end of ["::1", "::2", ":0:0:3:0", ":a:b:c:d", "::5", "::6"]) six.push(await greeted(`2001:db8:0:7${end}`));
+  expect(six[0]).toBe("220");
+  expect(six.filter((code) => code === "421").length).toBeGreaterThanOrEqual(2);
+  expect(await greeted("2001:db8:0:8::1")).toBe("220");
+});
+
+it.each([
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8::1", "2001:db8:0:0::/64"],
+  ["2001:0DB8:0:0:1:2:3:4", "2001:db8:0:0::/64"],
+  ["2001:db8:1:2::", "2001:db8:1:2::/64"],
+  ["::1", "0:0:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["1::2:3:4:5:6:7", "1:0:2:3::/64"],
+])("%s comes from %s", (address, network) => {
+  expect(networkOf(address)).toBe(network);
 });
