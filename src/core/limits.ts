@@ -33,6 +33,13 @@ export const MAX_PART_HEADER_BYTES = 32 * 1024;
 export const MAX_MIME_DEPTH = 100;
 /** Parts of one message that are looked at; each costs some kilobytes while it is read. */
 export const MAX_MIME_PARTS = 2_000;
+/** Characters of field bodies that the structure of one message holds in memory, over all parts; real mail has some thousands. */
+export const MAX_STRUCTURE_FIELDS = 1024 * 1024;
+/**
+ * Characters of the structure in a message's row, of which each recipient has one; a longer one is made from the octets when it is
+ * asked for. A hundred rows in one batch stay well below the 30 MB that D1 takes.
+ */
+export const MAX_STRUCTURE = 64 * 1024;
 
 /** Characters of text that one batch brings to the full-text index, over all its recipients: D1 takes some 30 MB at once. */
 export const MAX_INDEX_TEXT = 2 * 1024 * 1024;

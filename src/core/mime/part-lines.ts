@@ -4,13 +4,11 @@ import { joined } from "./joined.ts";
 const FIELD = /^[!-9;-~]+[ \t]*:/;
 const MBOX_LINE = /^>?From /;
 
-/** Octets in pieces, up to a limit; what comes beyond it is told apart. */
+/** Octets in pieces, up to a limit; what comes beyond it is let go. */
 export class LineGatherer {
   readonly #most: number;
   #pieces: Uint8Array[] = [];
   #length = 0;
-  /** What did not fit of the last piece. */
-  dropped: Uint8Array = new Uint8Array();
 
   constructor(most: number) {
     this.#most = most;
@@ -20,14 +18,14 @@ export class LineGatherer {
     return this.#length === 0;
   }
 
-  get full(): boolean {
-    return this.#length >= this.#most;
+  /** Octets that still fit. */
+  get room(): number {
+    return this.#most - this.#length;
   }
 
   /** Copies: a piece may be a view of memory that goes on. */
   add(piece: Uint8Array): void {
-    const fits = piece.slice(0, this.#most - this.#length);
-    this.dropped = piece.subarray(fits.length);
+    const fits = piece.slice(0, this.room);
     if (fits.length === 0) return;
     this.#pieces.push(fits);
     this.#length += fits.length;

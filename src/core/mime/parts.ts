@@ -5,6 +5,7 @@
 import { MAX_HEADER_BYTES, MAX_MIME_DEPTH, MAX_MIME_PARTS, MAX_PART_HEADER_BYTES } from "../limits.ts";
 import { readStructuredField, type StructuredField } from "./content-type.ts";
 import { type HeaderField, readHeader } from "./header.ts";
+import { joined } from "./joined.ts";
 import { isHeaderLine, LineGatherer } from "./part-lines.ts";
 
 export interface Part {
@@ -18,6 +19,21 @@ export interface Part {
   readonly disposition: StructuredField;
   /** Content-Transfer-Encoding, as it stands. */
   readonly encoding: string;
+  /**
+   * A message that is attached, or a report's evidence (RFC 6522 §3): its parts are told all the same, but who reads the mail
+   * has it handed out whole.
+   */
+  readonly apart: boolean;
+  /** Where its header begins in the octets, and its body: behind the empty line, where there is one. */
+  readonly headerFrom: number;
+  readonly bodyFrom: number;
+}
+
+export interface PartEnd {
+  /** Where the body ends in the octets: before the line end that belongs to a delimiter. */
+  readonly bodyTo: number;
+  /** Line ends (LF) in the body, as it stands. */
+  readonly lines: number;
 }
 
 export interface PartSink {
@@ -25,11 +41,13 @@ export interface PartSink {
   open(part: Part): void;
   /** Octets of its body, still in their transfer encoding; of a multipart, what stands before its first part. May share memory. */
   body(part: Part, octets: Uint8Array): void;
-  close(part: Part): void;
+  close(part: Part, end: PartEnd): void;
 }
 
 interface Open {
   readonly part: Part;
+  /** Line ends before its body. */
+  readonly linesBefore: number;
   /** `--boundary` as Latin-1; null where it has none. */
   readonly delimiter: string | null;
   depth: number;
@@ -40,7 +58,7 @@ const LF = 0x0a;
 const CR = 0x0d;
 const DASH = 0x2d;
 const NOTHING = new Uint8Array();
-/** RFC 2046 §5.1.1 allows a boundary of 70 characters; a longer line is no delimiter but of a sender that knows no limit. */
+/** RFC 2046 §5.1.1 allows a boundary of 70 characters; a line of so many octets is no delimiter, whatever it says. */
 const MAX_DELIMITER_LINE = 1_000;
 
 export class PartReader {
@@ -55,6 +73,16 @@ export class PartReader {
   /** The end of the last line of a body: it belongs to a delimiter that may follow (RFC 2046 §5.1.1). */
   #heldEnd: Uint8Array = NOTHING;
   #parts = 0;
+  /** Octets of the chunks before this one. */
+  #base = 0;
+  /** The last two octets of those. */
+  #tail: Uint8Array = NOTHING;
+  /** Where the line begins that is gathered, with the octets of the line end before it. */
+  #lineFrom = 0;
+  #endBefore = 0;
+  /** Line ends up to there. */
+  #lines = 0;
+  #headerFrom = 0;
   /** Parts were left out, or taken for plain bodies, because there were too many or too deep. */
   limited = false;
 
@@ -69,30 +97,36 @@ export class PartReader {
         at = this.#gather(chunk, at);
       else at = this.#run(chunk, at);
     }
+    this.#base += chunk.length;
+    this.#tail = chunk.length > 1 ? chunk.slice(-2) : joined([this.#tail, chunk]).slice(-2);
   }
 
   /** To be called once, after the last octet. */
   end(): void {
     if (this.#line) this.#whole(this.#line.take(), false);
-    if (this.#state === "header") this.#headerEnds();
+    if (this.#state === "header") this.#headerEnds(this.#base);
     this.#flushEnd();
-    this.#closeTo(0);
+    this.#closeTo(0, { bodyTo: this.#base, lines: this.#lines });
   }
 
   /** A line that has to be seen whole: of a header, or one that may be a delimiter. @returns where it goes on */
   #gather(chunk: Uint8Array, at: number): number {
-    this.#line ??= new LineGatherer(this.#state === "header" ? MAX_HEADER_BYTES : MAX_DELIMITER_LINE);
+    if (!this.#line) {
+      this.#line = new LineGatherer(this.#state === "header" ? MAX_HEADER_BYTES : MAX_DELIMITER_LINE);
+      this.#lineFrom = this.#base + at;
+      this.#endBefore = lineEndOf(at > 1 ? chunk.subarray(at - 2, at) : joined([this.#tail, chunk.subarray(0, at)]));
+    }
     const lf = chunk.indexOf(LF, at);
-    const end = lf === -1 ? chunk.length : lf + 1;
+    const lineEnd = lf === -1 ? chunk.length : lf + 1;
+    const end = this.#state === "header" ? lineEnd : Math.min(lineEnd, at + this.#line.room);
     this.#line.add(chunk.subarray(at, end));
-    if (lf === -1 && !(this.#state !== "header" && this.#line.full)) return end;
-    const whole = lf !== -1;
+    const whole = lf !== -1 && end === lineEnd;
+    // Outside of a header, what is too long to be a delimiter goes on as a body.
+    if (!whole && (this.#state === "header" || this.#line.room > 0)) return end;
     const line = this.#line.take();
-    const dropped = this.#line.dropped;
     this.#line = null;
     this.#whole(line, whole);
-    // A long line that is no delimiter goes on as a body, without what did not fit.
-    if (this.#state !== "header" && dropped.length > 0) this.#body(dropped);
+    if (whole) this.#lines++;
     this.#lineStart = whole;
     return end;
   }
@@ -105,7 +139,7 @@ export class PartReader {
       return;
     }
     if (isBlank(line)) {
-      if (ended) this.#headerEnds();
+      if (ended) this.#headerEnds(this.#lineFrom + line.length, 1);
       return;
     }
     if (isHeaderLine(line, this.#header.empty)) {
@@ -113,7 +147,7 @@ export class PartReader {
       return;
     }
     // No empty line: the body begins all the same.
-    this.#headerEnds();
+    this.#headerEnds(this.#lineFrom);
     if (this.#state === "header") this.#whole(line, ended);
     else this.#body(line);
   }
@@ -124,6 +158,7 @@ export class PartReader {
     for (;;) {
       const lf = chunk.indexOf(LF, from);
       const end = lf === -1 ? chunk.length : lf + 1;
+      if (lf !== -1) this.#lines++;
       if (end === chunk.length || chunk[end] === DASH) {
         this.#body(chunk.subarray(at, end));
         this.#lineStart = lf !== -1;
@@ -157,15 +192,16 @@ export class PartReader {
 
   /** Whether the line is a delimiter of a multipart that is open: then what is within that one ends. */
   #delimits(line: Uint8Array): boolean {
-    const text = String.fromCharCode(...line.subarray(0, MAX_DELIMITER_LINE)).replace(/[ \t\r\n]+$/, "");
+    if (line.length >= MAX_DELIMITER_LINE) return false;
+    const text = String.fromCharCode(...line).replace(/[ \t\r\n]+$/, "");
     for (let index = this.#open.length - 1; index >= 0; index--) {
       const open = this.#open[index];
       if (!open?.delimiter) continue;
       const last = text === `${open.delimiter}--`;
       if (!last && text !== open.delimiter) continue;
-      if (this.#state === "header") this.#headerEnds();
+      if (this.#state === "header") this.#headerEnds(this.#lineFrom);
       this.#heldEnd = NOTHING;
-      this.#closeTo(index + 1);
+      this.#closeTo(index + 1, this.#endAtDelimiter());
       if (last) {
         // What follows the last part is nobody's (RFC 2046 §5.1.1).
         this.#state = "outside";
@@ -173,13 +209,23 @@ export class PartReader {
         this.#parent = open;
         this.#state = "header";
         this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
+        this.#headerFrom = this.#lineFrom + line.length;
       }
       return true;
     }
     return false;
   }
 
-  #headerEnds(): void {
+  /** The line end before it is the delimiter's own (RFC 2046 §5.1.1), unless it is that of a header with nothing behind it. */
+  #endAtDelimiter(): PartEnd {
+    const bodyTo = this.#lineFrom - this.#endBefore;
+    const innermost = this.#open.at(-1)?.part.bodyFrom ?? 0;
+    if (bodyTo < innermost) return { bodyTo: this.#lineFrom, lines: this.#lines };
+    return { bodyTo, lines: this.#lines - (this.#endBefore > 0 ? 1 : 0) };
+  }
+
+  /** @param blankLine of the header's end: it is no line of the body */
+  #headerEnds(bodyFrom: number, blankLine = 0): void {
     const parent = this.#parent;
     const header = this.#header.take();
     this.#lineStart = true;
@@ -190,11 +236,13 @@ export class PartReader {
       return;
     }
     const depth = (parent?.depth ?? 0) + 1;
-    const part = readPart(header, parent?.part ?? null, depth > MAX_MIME_DEPTH);
+    const at = { headerFrom: this.#headerFrom, bodyFrom };
+    const part = readPart(header, parent?.part ?? null, at, depth > MAX_MIME_DEPTH);
     if (depth > MAX_MIME_DEPTH) this.limited = true;
     const boundary = part.kind === "multipart" ? part.type.parameters.get("boundary") : undefined;
     const open: Open = {
       part,
+      linesBefore: this.#lines + blankLine,
       delimiter: boundary === undefined ? null : `--${boundary}`.trimEnd(),
       depth,
       children: 0,
@@ -205,31 +253,45 @@ export class PartReader {
     if (part.kind === "message") {
       this.#parent = open;
       this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
+      this.#headerFrom = bodyFrom;
     }
   }
 
-  #closeTo(length: number): void {
+  #closeTo(length: number, { bodyTo, lines }: PartEnd): void {
     for (let open = this.#open[length] && this.#open.pop(); open; open = this.#open[length] && this.#open.pop())
-      this.#sink.close(open.part);
+      this.#sink.close(open.part, { bodyTo, lines: lines - open.linesBefore });
   }
 }
 
 /** @param deep: it is taken for a leaf, whatever it says */
-function readPart(header: Uint8Array, parent: Part | null, deep: boolean): Part {
+function readPart(
+  header: Uint8Array,
+  parent: Part | null,
+  at: Pick<Part, "headerFrom" | "bodyFrom">,
+  deep: boolean,
+): Part {
   const { fields } = readHeader(header);
   const field = (name: string) => fields.find((one) => one.name === name)?.value ?? "";
-  const type = readStructuredField(field("content-type") || defaultType(parent));
+  const type = typeOf(field("content-type"), parent);
   const disposition = readStructuredField(field("content-disposition"));
   const encoding = field("content-transfer-encoding");
   return {
-    kind: deep ? "leaf" : kindOf(type, disposition, encoding, parent),
+    kind: deep ? "leaf" : kindOf(type, encoding),
     parent,
     header,
     fields,
     type,
     disposition,
     encoding,
+    apart: disposition.value === "attachment" || parent?.type.value === "multipart/report",
+    ...at,
   };
+}
+
+/** What cannot be read is plain text (RFC 2045 §5.2). */
+function typeOf(field: string, parent: Part | null): StructuredField {
+  const declared = readStructuredField(field || defaultType(parent));
+  return /^[^/]+\/[^/]+$/.test(declared.value) ? declared : { ...declared, value: "text/plain" };
 }
 
 /** RFC 2046 §5.1.5. */
@@ -237,17 +299,11 @@ function defaultType(parent: Part | null): string {
   return parent?.type.value === "multipart/digest" ? "message/rfc822" : "text/plain";
 }
 
-function kindOf(
-  type: StructuredField,
-  disposition: StructuredField,
-  encoding: string,
-  parent: Part | null,
-): Part["kind"] {
+function kindOf(type: StructuredField, encoding: string): Part["kind"] {
   if (type.value.startsWith("multipart/")) return (type.parameters.get("boundary") ?? "") === "" ? "leaf" : "multipart";
-  // What is attached, or is a report's evidence (RFC 6522 §3), is handed out whole; what is encoded may not be (RFC 2046 §5.2.1).
-  const apart = disposition.value === "attachment" || parent?.type.value === "multipart/report";
-  const plain = !/base64|quoted-printable/i.test(encoding);
-  return type.value === "message/rfc822" && plain && !apart ? "message" : "leaf";
+  // What is encoded cannot be looked into as it goes by (RFC 2046 §5.2.1 forbids it, RFC 6532 §3.7 does not).
+  const message = type.value === "message/rfc822" || type.value === "message/global";
+  return message && !/base64|quoted-printable/i.test(encoding) ? "message" : "leaf";
 }
 
 function isBlank(line: Uint8Array): boolean {

@@ -2,6 +2,7 @@
 import type { Address } from "postal-mime";
 import { MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
 import { readDate } from "../../core/mime/date.ts";
+import { writeStructure } from "../../core/mime/structure-form.ts";
 import { type ReadMessage, readMessage } from "./message.ts";
 import type { Extracted, MailAddress } from "./meta.ts";
 
@@ -33,7 +34,8 @@ export interface Extraction extends Extracted {
  */
 export async function extract(octets: Uint8Array | AsyncIterable<Uint8Array>, size: number): Promise<Extraction> {
   const message = await readMessage(octets, MAX_TEXT_OCTETS);
-  if (message.size !== size) throw new Error(`${message.size} octets were read of a message of ${size}`);
+  const { structure } = message;
+  if (structure.size !== size) throw new Error(`${structure.size} octets were read of a message of ${size}`);
   return { ...fromMessage(message), partial: message.partial };
 }
 
@@ -49,9 +51,10 @@ export const NOTHING: Extracted = {
   replyTo: [],
   references: [],
   attachments: [],
+  structure: null,
 };
 
-function fromMessage({ header: email, text: whole, attachments }: ReadMessage): Extracted {
+function fromMessage({ header: email, text: whole, attachments, structure }: ReadMessage): Extracted {
   const from = addresses(email.from ? [email.from] : []);
   const text = cut(wellFormed(whole), MAX_TEXT);
   const date = email.date === undefined ? null : readDate(email.date);
@@ -82,6 +85,7 @@ function fromMessage({ header: email, text: whole, attachments }: ReadMessage): 
         type: cut(wellFormed(type), MAX_NAME),
       })),
     ),
+    structure: writeStructure(structure),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
     ...(date === null ? {} : { date }),

@@ -4,12 +4,13 @@
  * Rows written: archive 5, portal 10, a repeat 0 (test/worker/store/costs.test.ts).
  */
 import type { Envelope } from "../../core/envelope.ts";
-import { MAX_INDEX_TEXT, MAX_THREAD_REFERENCES, REPEAT_WINDOW } from "../../core/limits.ts";
+import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { firstNumberOf, nextNumber } from "../store/numbers.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
 import { scopeTokens } from "./scope.ts";
+import { type Threaded, threadMatch, threadTokens } from "./thread.ts";
 
 export interface IndexEntry {
   readonly account: number;
@@ -126,25 +127,25 @@ function retire(db: D1Database, { account, mid, once, at }: IndexEntry): D1Prepa
     .bind(account, mid, once, at - REPEAT_WINDOW);
 }
 
-/** The conversation is that of a message it refers to, else a new one. */
+/** The conversation is that of the oldest message that it belongs with (thread.ts), else a new one; it never changes. */
 function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
   const { account, mid, once, direction, at, size, key, extracted } = entry;
-  const { references, inReplyTo } = extracted;
-  const parents = [...references, ...(inReplyTo === undefined ? [] : [inReplyTo])].slice(-MAX_THREAD_REFERENCES);
   return db
     .prepare(
-      `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+      `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
+         structure)
        VALUES (${nextNumber("?13")}, ?1, ?2, ?3,
-         coalesce((SELECT thread FROM message WHERE account = ?1 AND mid IN (SELECT value FROM json_each(?4)) LIMIT 1),
+         coalesce((SELECT m.thread FROM fts JOIN message m ON m.id = fts.rowid
+                   WHERE fts MATCH ?4 AND m.account = ?1 ORDER BY fts.rowid LIMIT 1),
                   abs(random() % 9007199254740991)),
-         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14)
        ON CONFLICT (account, mid, once) DO NOTHING`,
     )
     .bind(
       account,
       mid,
       once,
-      JSON.stringify(parents),
+      threadMatch(threadTokens(account, extracted)),
       direction,
       at,
       size,
@@ -154,6 +155,7 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
       extracted.preview,
       JSON.stringify(metaOf(entry)),
       firstNumberOf(at),
+      extracted.structure,
     );
 }
 
@@ -172,14 +174,15 @@ function insertText(db: D1Database, entry: IndexEntry, share: number): D1Prepare
 /** What a message is found by. */
 export function fullText(
   entry: Pick<IndexEntry, "account" | "domain" | "direction" | "envelope"> & {
-    readonly extracted: Pick<Extracted, "subject" | "from" | "to" | "cc" | "attachments" | "text">;
+    readonly extracted: Threaded & Pick<Extracted, "from" | "to" | "cc" | "attachments" | "text">;
   },
 ): { readonly scope: string; readonly head: string; readonly body: string } {
   const { extracted, envelope } = entry;
   const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
   // The envelope's recipient need not be in the header: a blind copy, a list.
   const head = [extracted.subject, ...people, envelope.to, ...extracted.attachments.map(({ name }) => name)].join("\n");
-  return { scope: scopeTokens(entry).join(" "), head, body: extracted.text };
+  const scope = [...scopeTokens(entry), ...threadTokens(entry.account, extracted)];
+  return { scope: scope.join(" "), head, body: extracted.text };
 }
 
 /** Where the octets of each are, in the entries' order. */

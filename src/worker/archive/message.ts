@@ -1,11 +1,14 @@
 /**
- * A message taken apart while its octets go by: its header, its text, and what came with it, of which the octets are counted and
- * not kept. Memory is the text's, up to a limit, however large the message is.
+ * A message taken apart while its octets go by: its header, its text, its structure, and what came with it, of which the octets
+ * are counted and not kept. Memory is the text's, up to a limit, however large the message is.
  */
 import PostalMime, { type Email } from "postal-mime";
+import { attachedParts, isText } from "../../core/mime/attached.ts";
+import { nameOf } from "../../core/mime/fields.ts";
 import { joined } from "../../core/mime/joined.ts";
-import { type Part, PartReader, type PartSink } from "../../core/mime/parts.ts";
-import { type TransferDecoder, transferDecoder } from "../../core/mime/transfer.ts";
+import type { Part } from "../../core/mime/parts.ts";
+import type { Structure } from "../../core/mime/structure.ts";
+import { type DecodedSink, StructureReader } from "../../core/mime/structure-reader.ts";
 import { headerInUtf8, textOf } from "./charset.ts";
 import { htmlToText, textToHtml } from "./html-text.ts";
 
@@ -26,10 +29,9 @@ export interface ReadMessage {
   /** Null where all of it is plain text. */
   readonly html: string | null;
   readonly attachments: readonly ReadAttachment[];
+  readonly structure: Structure;
   /** Something was left out: text beyond the limit, or parts that were too many or too deep. */
   readonly partial: boolean;
-  /** Octets that came. */
-  readonly size: number;
 }
 
 /** Either or both of the kinds in which one piece of the body is there. */
@@ -42,16 +44,9 @@ interface Slot {
 
 interface TextPart {
   readonly part: Part;
-  readonly decoder: TransferDecoder;
   pieces: Uint8Array[];
   /** There was more than there was room for. */
   cut: boolean;
-}
-
-interface Attached {
-  readonly part: Part;
-  readonly decoder: TransferDecoder;
-  size: number;
 }
 
 /**
@@ -64,24 +59,20 @@ export async function readMessage(
   maxText: number,
 ): Promise<ReadMessage> {
   const collector = new Collector(maxText);
-  const reader = new PartReader(collector);
-  let size = 0;
-  for await (const chunk of octets instanceof Uint8Array ? [octets] : octets) {
-    size += chunk.length;
-    reader.push(chunk);
-  }
-  reader.end();
-  return collector.finish(size, reader.limited);
+  const reader = new StructureReader(collector);
+  for await (const chunk of octets instanceof Uint8Array ? [octets] : octets) reader.push(chunk);
+  return collector.finish(reader.end());
 }
 
-class Collector implements PartSink {
+class Collector implements DecodedSink {
   #room: number;
   #cut = false;
   #root: Part | null = null;
   readonly #slots: Slot[] = [];
   readonly #alternatives = new Map<Part, Slot>();
   readonly #texts = new Map<Part, TextPart>();
-  readonly #attached = new Map<Part, Attached>();
+  /** A message that is handed out whole: what is in it is not this message's text. */
+  #apart: Part | null = null;
 
   constructor(maxText: number) {
     this.#room = maxText;
@@ -89,42 +80,32 @@ class Collector implements PartSink {
 
   open(part: Part): void {
     this.#root ??= part;
+    if (this.#apart) return;
     const { parent } = part;
     // What stood before its first part is not meant for readers (RFC 2046 §5.1.1).
     if (parent?.kind === "multipart") this.#forget(parent);
     if (parent?.kind === "message") this.#slots.push({ plain: [], html: [], heading: part });
-    if (part.kind === "message") return;
-    const decoder = transferDecoder(part.kind === "multipart" ? "" : part.encoding);
-    if (!isText(part)) this.#attached.set(part, { part, decoder, size: 0 });
-    else {
-      const text: TextPart = { part, decoder, pieces: [], cut: false };
-      this.#texts.set(part, text);
-      this.#slotOf(part)[part.type.value === "text/html" ? "html" : "plain"].push(text);
-    }
+    if (part.kind === "message" && part.apart) this.#apart = part;
+    if (part.kind === "message" || !mayBeText(part)) return;
+    const text: TextPart = { part, pieces: [], cut: false };
+    this.#texts.set(part, text);
+    this.#slotOf(part)[part.type.value === "text/html" ? "html" : "plain"].push(text);
   }
 
-  body(part: Part, octets: Uint8Array): void {
-    const attached = this.#attached.get(part);
-    if (attached) {
-      attached.size += attached.decoder.decode(octets).length;
-      return;
-    }
+  decoded(part: Part, octets: Uint8Array): void {
     const text = this.#texts.get(part);
     if (!text) return;
-    if (this.#room > 0) this.#keep(text, text.decoder.decode(octets));
+    if (this.#room > 0) this.#keep(text, octets);
     else text.cut = this.#cut = true;
   }
 
   close(part: Part): void {
-    const attached = this.#attached.get(part);
-    if (attached) attached.size += attached.decoder.end().length;
-    const text = this.#texts.get(part);
-    if (text) this.#keep(text, text.decoder.end());
+    if (part === this.#apart) this.#apart = null;
     // A multipart that has no part at all: what is there is its text; without any, it is nothing.
-    if (part.kind === "multipart" && text?.pieces.length === 0) this.#forget(part);
+    if (part.kind === "multipart" && this.#texts.get(part)?.pieces.length === 0) this.#forget(part);
   }
 
-  async finish(size: number, limited: boolean): Promise<ReadMessage> {
+  async finish(structure: Structure): Promise<ReadMessage> {
     const hint = this.#charset();
     const header = await PostalMime.parse(headerOf(this.#root, hint));
     const rendered: { plain: string | null; html: string | null }[] = [];
@@ -134,8 +115,6 @@ class Collector implements PartSink {
       const html = await textsOf(slot.html);
       if (plain !== null || html !== null) rendered.push({ plain, html });
     }
-    const attachments: ReadAttachment[] = [];
-    for (const attached of this.#attached.values()) attachments.push(await describe(attached, hint));
     return {
       header,
       // An empty alternative says nothing: then what the other says is the text.
@@ -145,9 +124,9 @@ class Collector implements PartSink {
       html: rendered.some(({ html }) => html !== null)
         ? rendered.map(({ plain, html }) => html ?? textToHtml(plain ?? "")).join("\n")
         : null,
-      attachments,
-      partial: limited || this.#cut,
-      size,
+      attachments: readAttachments(structure),
+      structure,
+      partial: structure.partial || this.#cut,
     };
   }
 
@@ -188,11 +167,11 @@ class Collector implements PartSink {
   }
 }
 
-function isText(part: Part): boolean {
-  // A multipart without a boundary, and what is too deep, is shown as it stands; so is what has no type that can be read.
-  const { value } = part.type;
-  if (value === "" || value.startsWith("multipart/")) return true;
-  return (value === "text/plain" || value === "text/html") && part.disposition.value !== "attachment";
+/** A multipart without a boundary, and what is too deep, is shown as it stands. */
+function mayBeText({ kind, type, disposition }: Part): boolean {
+  if (kind === "multipart") return disposition.value !== "attachment";
+  const [main = "", subtype = ""] = type.value.split("/", 2);
+  return main === "multipart" ? isText("text", "plain", disposition.value) : isText(main, subtype, disposition.value);
 }
 
 /** The nearest multipart/alternative around it, within its own message. */
@@ -227,33 +206,13 @@ async function headingOf(part: Part, hint: string | undefined): Promise<{ plain:
   return { plain: `\n----------\n${lines.map((line) => `${line}\n`).join("")}\n`, html: null };
 }
 
-/** The name as RFC 2231, RFC 2047 or neither has it. */
-async function describe({ part, size }: Attached, hint: string | undefined): Promise<ReadAttachment> {
-  const octets = headerOf(part, hint);
-  const { attachments } = await PostalMime.parse(octets, { forceRfc822Attachments: true });
-  const [known] = attachments;
-  return {
-    name: known?.filename ?? "",
-    type: part.type.value,
-    size,
-    inline: part.disposition.value === "inline" || (known?.contentId !== undefined && isRelated(part)),
-    contentId: known?.contentId?.replace(/^<|>$/g, "") ?? null,
-  };
-}
-
-function isRelated(part: Part): boolean {
-  for (let around = part.parent; around; around = around.parent)
-    if (around.type.value === "multipart/related") return true;
-  return false;
-}
-
-/** What `describe` says of a part that is an attachment; null where it is none. For who wants one part's octets. */
-export function isAttachment(part: Part): boolean {
-  return part.kind === "leaf" && !isText(part);
-}
-
-export async function nameAndType(part: Part): Promise<{ readonly name: string; readonly type: string }> {
-  const charset = part.type.parameters.get("charset");
-  const { name, type } = await describe({ part, decoder: transferDecoder(""), size: 0 }, charset);
-  return { name, type };
+/** What came with it, as `attachedParts` numbers it. */
+function readAttachments(structure: Structure): ReadAttachment[] {
+  return attachedParts(structure).map(({ part, inline }) => ({
+    name: nameOf(part, structure.charset) ?? "",
+    type: `${part.type}/${part.subtype}`,
+    size: part.size,
+    inline,
+    contentId: part.id?.replace(/^<|>$/g, "") ?? null,
+  }));
 }

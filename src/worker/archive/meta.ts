@@ -49,4 +49,6 @@ export interface Extracted extends Omit<MessageMeta, "receipt" | "envelope"> {
   readonly text: string;
   /** The first 200 characters of the text, white space folded. */
   readonly preview: string;
+  /** JSON (core/mime/structure-form.ts); null where it is too long for a row. */
+  readonly structure: string | null;
 }

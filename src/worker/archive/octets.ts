@@ -11,9 +11,16 @@ export class MissingOctetsError extends Error {
   }
 }
 
-/** @throws MissingOctetsError; DeadlineError where R2 does not answer */
-export async function* octetsOf(bucket: R2Bucket, key: string): AsyncGenerator<Uint8Array> {
-  const raw = await within(getRaw(bucket, key), STORE_TIMEOUT, "R2 get");
+/**
+ * @param range absent: all of them
+ * @throws MissingOctetsError; DeadlineError where R2 does not answer
+ */
+export async function* octetsOf(
+  bucket: R2Bucket,
+  key: string,
+  range?: { readonly offset: number; readonly length: number },
+): AsyncGenerator<Uint8Array> {
+  const raw = await within(getRaw(bucket, key, range), STORE_TIMEOUT, "R2 get");
   if (!raw) throw new MissingOctetsError(key);
   const reader = raw.body.getReader();
   try {

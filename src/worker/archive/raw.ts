@@ -130,8 +130,13 @@ function flattenChange({ goesTo, waiting }: RawChange): Record<string, string> {
   };
 }
 
-export function getRaw(bucket: R2Bucket, key: string): Promise<R2ObjectBody | null> {
-  return bucket.get(key);
+/** @param range of octets; at least one */
+export function getRaw(
+  bucket: R2Bucket,
+  key: string,
+  range?: { readonly offset: number; readonly length: number },
+): Promise<R2ObjectBody | null> {
+  return range ? bucket.get(key, { range }) : bucket.get(key);
 }
 
 export function headRaw(bucket: R2Bucket, key: string): Promise<R2Object | null> {

@@ -1,12 +1,12 @@
 /** A stored message, opened for a person: its header, its text, its HTML made safe, its attachments. */
 import { decodeWords } from "postal-mime";
-import { joined } from "../../core/mime/joined.ts";
-import { type Part as MimePart, PartReader } from "../../core/mime/parts.ts";
-import { transferDecoder } from "../../core/mime/transfer.ts";
+import { attachedParts } from "../../core/mime/attached.ts";
+import { nameOf } from "../../core/mime/fields.ts";
 import type { Env } from "../env.ts";
-import { isAttachment, nameAndType, readMessage } from "./message.ts";
+import { readMessage } from "./message.ts";
 import { MissingOctetsError, octetsOf } from "./octets.ts";
 import { safeHtml } from "./safe-html.ts";
+import { partOctets, structureOf } from "./structure.ts";
 
 export { MissingOctetsError };
 
@@ -15,6 +15,8 @@ export interface StoredMessage {
   readonly key: string;
   /** Octets in R2. */
   readonly size: number;
+  /** As the row has it (core/mime/structure-form.ts); without it the octets are read once more than need be. */
+  readonly structure?: string | null;
 }
 
 export interface OpenedMessage {
@@ -67,75 +69,27 @@ export interface OpenedAttachment {
   readonly octets: ReadableStream<Uint8Array>;
 }
 
-/** @returns null where the message has no such part. @throws MissingOctetsError */
+/**
+ * @param n as `attachedParts` counts them, from 0
+ * @returns null where the message has no such part. @throws MissingOctetsError
+ */
 export async function attachment(env: Env, message: StoredMessage, n: number): Promise<OpenedAttachment | null> {
-  const wanted = new Wanted(n);
-  const pieces = piecesOf(octetsOf(env.MAIL, message.key), wanted);
-  // Until the part begins there is none to answer with.
+  const structure = await structureOf(env.MAIL, message);
+  const part = attachedParts(structure)[n]?.part;
+  if (!part) return null;
+  const pieces = partOctets(env.MAIL, message.key, part);
+  // Where the octets are gone, that is the answer, not an empty file.
   let first: IteratorResult<Uint8Array, void> | null = await pieces.next();
-  while (!first.done && !wanted.part) first = await pieces.next();
-  if (!wanted.part) return null;
-  const described = await nameAndType(wanted.part);
   const octets = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      for (;;) {
-        const next: IteratorResult<Uint8Array, void> = first ?? (await pieces.next());
-        first = null;
-        if (next.done) return controller.close();
-        if (next.value.length > 0) return controller.enqueue(next.value);
-      }
+      const next: IteratorResult<Uint8Array, void> = first ?? (await pieces.next());
+      first = null;
+      if (next.done) controller.close();
+      else controller.enqueue(next.value);
     },
     async cancel() {
-      await pieces.return();
+      await pieces.return(undefined);
     },
   });
-  return { ...described, octets };
-}
-
-/** The octets of one part, decoded, a piece for each of the message; empty where none are its own. */
-async function* piecesOf(octets: AsyncIterable<Uint8Array>, wanted: Wanted): AsyncGenerator<Uint8Array, void> {
-  const reader = new PartReader(wanted);
-  for await (const chunk of octets) {
-    reader.push(chunk);
-    yield wanted.take();
-    if (wanted.ended) return;
-  }
-  reader.end();
-  yield wanted.take();
-}
-
-/** Of all parts, the attachment of a number. */
-class Wanted {
-  readonly #n: number;
-  #count = 0;
-  #decoder = transferDecoder("");
-  #pieces: Uint8Array[] = [];
-  part: MimePart | null = null;
-  ended = false;
-
-  constructor(n: number) {
-    this.#n = n;
-  }
-
-  open(part: MimePart): void {
-    if (!isAttachment(part) || this.#count++ !== this.#n) return;
-    this.part = part;
-    this.#decoder = transferDecoder(part.encoding);
-  }
-
-  body(part: MimePart, octets: Uint8Array): void {
-    if (part === this.part) this.#pieces.push(this.#decoder.decode(octets).slice());
-  }
-
-  close(part: MimePart): void {
-    if (part !== this.part) return;
-    this.#pieces.push(this.#decoder.end());
-    this.ended = true;
-  }
-
-  take(): Uint8Array {
-    const pieces = this.#pieces;
-    this.#pieces = [];
-    return joined(pieces);
-  }
+  return { name: nameOf(part, structure.charset) ?? "", type: `${part.type}/${part.subtype}`, octets };
 }

@@ -76,6 +76,7 @@ export interface MessageRow {
   readonly preview: string;
   /** JSON. */
   readonly meta: string;
+  readonly structure: string | null;
 }
 
 export interface PlacementRow {

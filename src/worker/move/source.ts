@@ -5,7 +5,7 @@ import type { FolderRow, MessageRow, PlacementRow } from "./contract.ts";
 
 const WHAT = "D1 read of a mailbox that moves";
 const FOLDER = "id, parent, name, role, uidvalidity, subscribed, modseq, gone";
-const MESSAGE = "id, mid, once, thread, direction, at, size, key, sender, subject, preview, meta";
+const MESSAGE = "id, mid, once, thread, direction, at, size, key, sender, subject, preview, meta, structure";
 const PLACEMENT = "id, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at";
 
 export interface JournalEntry {

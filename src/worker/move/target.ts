@@ -136,10 +136,11 @@ export class Target {
       ),
       ...inPieces(added).flatMap((list) => [
         this.#statement(
-          `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+          `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
+             structure)
            SELECT value ->> 'id', ?1, value ->> 'mid', value ->> 'once', value ->> 'thread', value ->> 'direction',
              value ->> 'at', value ->> 'size', value ->> 'key', value ->> 'sender', value ->> 'subject',
-             value ->> 'preview', value ->> 'meta' FROM json_each(?2) WHERE ${ARRIVING}`,
+             value ->> 'preview', value ->> 'meta', value ->> 'structure' FROM json_each(?2) WHERE ${ARRIVING}`,
           list,
         ),
         this.#statement(

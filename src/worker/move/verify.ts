@@ -14,7 +14,8 @@ const text = (column: string): string =>
 
 const MESSAGES = `SELECT count(*) AS messages, sum(size) AS size, sum(at % ${BIG}) AS at, sum(thread % ${BIG}) AS thread,
     sum((at % ${SMALL}) * (thread % ${SMALL})) AS pairs, sum(direction = 'in') AS incoming, ${text("mid")} AS mid,
-    ${text("once")} AS once, ${text("key")} AS key, ${text("subject")} AS subject, ${text("meta")} AS meta
+    ${text("once")} AS once, ${text("key")} AS key, ${text("subject")} AS subject, ${text("meta")} AS meta,
+    ${text("structure")} AS structure, count(structure) AS structures
   FROM message WHERE account = ?1`;
 
 const FOLDERS = `SELECT f.name, f.role, f.uidvalidity, f.subscribed, f.modseq, f.gone, q.name AS parent, count(p.id) AS placements,

@@ -19,6 +19,8 @@ export interface MessageRow {
   readonly subject: string;
   readonly preview: string;
   readonly meta: MessageMeta;
+  /** JSON, of a message that was read by itself: see the column. */
+  readonly structure?: string | null;
 }
 
 /** The columns of a `MessageRow`, of `message m` joined with its `account a`. */
@@ -35,7 +37,7 @@ export function messageRow<T extends StoredRow>(row: T): Omit<T, "meta"> & { rea
 export async function findMessage(db: D1Database, id: number): Promise<MessageRow | null> {
   const row = await within(
     db
-      .prepare(`SELECT ${MESSAGE_COLUMNS} FROM message m JOIN account a ON a.id = m.account WHERE m.id = ?1
+      .prepare(`SELECT ${MESSAGE_COLUMNS}, m.structure FROM message m JOIN account a ON a.id = m.account WHERE m.id = ?1
            AND ${shownHere("a")}`)
       .bind(id)
       .first<StoredRow>(),

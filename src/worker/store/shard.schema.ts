@@ -84,6 +84,11 @@ export const message = sqliteTable(
     preview: text("preview").notNull(),
     /** JSON, see `MessageMeta` in archive/meta.ts: the envelope, addresses, references, attachments. */
     meta: text("meta").notNull(),
+    /**
+     * JSON, see core/mime/structure-form.ts: what IMAP and JMAP say of its parts. Null where it is too long, or where the row is
+     * older than this column: then the octets say it. No list reads it.
+     */
+    structure: text("structure"),
   },
   (t) => [
     uniqueIndex("message_once").on(t.account, t.mid, t.once),

@@ -10,7 +10,10 @@ const octets = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt
 const latin1 = (bytes: Uint8Array) => Array.from(bytes, (octet) => String.fromCharCode(octet)).join("");
 
 /** The message read in pieces: each part's kind, type and body, in the order in which they began. */
-function parts(message: string, cuts: readonly number[] = []): { kind: string; type: string; body: string }[] {
+function parts(
+  message: string,
+  cuts: readonly number[] = [],
+): { kind: string; type: string; body: string; apart: boolean }[] {
   const bodies = new Map<Part, Uint8Array[]>();
   const reader = new PartReader({
     open: (part) => void bodies.set(part, []),
@@ -29,6 +32,7 @@ function parts(message: string, cuts: readonly number[] = []): { kind: string; t
     kind: part.kind,
     type: part.type.value,
     body: latin1(joined(pieces)),
+    apart: part.apart,
   }));
 }
 
@@ -70,7 +74,7 @@ const NESTED_PARTS = [
   { kind: "leaf", type: "text/html", body: "<p>\r\n--aax" },
   { kind: "message", type: "message/rfc822", body: "" },
   { kind: "leaf", type: "text/plain", body: "- dash\r\n--" },
-];
+].map((part) => ({ ...part, apart: false }));
 
 describe("the parts of a message", () => {
   it("are those of its multiparts, each body without the line end before the delimiter", () => {
@@ -136,17 +140,18 @@ describe("the parts of a message", () => {
     expect(parts(message, [1, 3, 7, 2_000]).map((part) => part.body)).toEqual([body]);
   });
 
-  it("of a digest are messages (RFC 2046 §5.1.5), what is attached or encoded is handed out whole", () => {
+  it("of a digest are messages (RFC 2046 §5.1.5), what is attached is told to be apart, what is encoded is a leaf", () => {
     expect(
       parts(
         "Content-Type: multipart/digest; boundary=d\n\n--d\n\nSubject: one\n\nfirst\n--d\nContent-Disposition: attachment\n\nSubject: two\n\nsecond\n--d\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nAAAA\n--d--",
-      ).map(({ kind, body }) => [kind, body]),
+      ).map(({ kind, body, apart }) => [kind, body, apart]),
     ).toEqual([
-      ["multipart", ""],
-      ["message", ""],
-      ["leaf", "first"],
-      ["leaf", "Subject: two\n\nsecond"],
-      ["leaf", "AAAA"],
+      ["multipart", "", false],
+      ["message", "", false],
+      ["leaf", "first", false],
+      ["message", "", true],
+      ["leaf", "second", false],
+      ["leaf", "AAAA", false],
     ]);
   });
 

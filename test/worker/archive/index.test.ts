@@ -104,19 +104,68 @@ describe("a repeat", () => {
 });
 
 describe("a thread", () => {
+  /** Arrive in this order; of those that share a conversation the same letter. */
+  async function conversations(
+    ...messages: readonly { id?: string; subject?: string; inReplyTo?: string; references?: string[]; of?: number }[]
+  ): Promise<string> {
+    const mine = account;
+    const own = (id: string) => `${id}.${mine}@example.net`;
+    const threads: unknown[] = [];
+    for (const { id, subject = "Lunch", inReplyTo, references = [], of = mine } of messages) {
+      const entry = entryOf(of, {
+        ...(id === undefined ? {} : { mid: own(id) }),
+        extracted: {
+          subject,
+          references: references.map(own),
+          ...(inReplyTo === undefined ? {} : { inReplyTo: own(inReplyTo) }),
+        },
+      });
+      await arrive(entry);
+      const row = db.prepare("SELECT thread FROM message WHERE account = ?1 AND mid = ?2").bind(of, entry.mid);
+      threads.push(await row.first("thread"));
+    }
+    return threads.map((thread) => "abcdefgh"[threads.indexOf(thread)]).join("");
+  }
+
   it("takes in the answer to one of its messages, and the answer to that", async () => {
-    await arrive(entryOf(account, { mid: `a${account}@x` }));
-    await arrive(entryOf(account, { mid: `b${account}@x`, extracted: { inReplyTo: `a${account}@x` } }));
-    await arrive(entryOf(account, { mid: `c${account}@x`, extracted: { references: [`b${account}@x`] } }));
-    await arrive(entryOf(account));
-    const threads = (await rowsOf(account)).map(({ thread }) => thread);
-    expect(new Set(threads.slice(0, 3)).size).toBe(1);
-    expect(threads[3]).not.toBe(threads[0]);
+    const answer = { id: "2", subject: "Re: Lunch", inReplyTo: "1" };
+    const next = { subject: "AW: Re:  lunch", references: ["2"] };
+    expect(await conversations({ id: "1" }, answer, next, {})).toBe("aaad");
+  });
+
+  it("joins what came out of order: the answer before the question", async () => {
+    expect(await conversations({ id: "2", subject: "Re: Lunch", inReplyTo: "1" }, { id: "1" })).toBe("aa");
+  });
+
+  it("joins two answers to a message that never came here", async () => {
+    const answer = { subject: "Re: Lunch", inReplyTo: "elsewhere" };
+    expect(await conversations(answer, answer, { ...answer, inReplyTo: "other" })).toBe("aac");
+  });
+
+  it("joins those that share the beginning of a conversation of hundreds of messages", async () => {
+    const many = (from: number) => Array.from({ length: 300 }, (_, n) => `between-${from + n}`);
+    const far = { references: ["first", ...many(1_000)], subject: "Re: Lunch" };
+    expect(await conversations({ id: "first" }, far, { ...far, references: ["first", ...many(5_000)] })).toBe("aaa");
+  });
+
+  it("keeps its number when a message comes that belongs to two of them (RFC 8621 §3)", async () => {
+    const both = { subject: "Re: Lunch", references: ["1", "2"] };
+    expect(await conversations({ id: "1" }, { id: "2" }, both, { inReplyTo: "2" })).toBe("abab");
+  });
+
+  it("does not take in a message of the same subject that refers to none of it", async () => {
+    expect(await conversations({ id: "1" }, {}, { id: "3", references: ["9"] })).toBe("abc");
+  });
+
+  it("does not take in an answer that has become another subject", async () => {
+    expect(await conversations({ id: "1" }, { subject: "Dinner (was: Lunch)", inReplyTo: "1" })).toBe("ab");
+  });
+
+  it("takes in answers without a subject to a message without one", async () => {
+    expect(await conversations({ id: "1", subject: "" }, { subject: "Re:", inReplyTo: "1" })).toBe("aa");
   });
 
   it("does not reach into the mail of another account", async () => {
-    await arrive(entryOf(account, { mid: `a${account}@x` }));
-    await arrive(entryOf(account + 1, { extracted: { references: [`a${account}@x`] } }));
-    expect((await rowsOf(account))[0]?.thread).not.toBe((await rowsOf(account + 1))[0]?.thread);
+    expect(await conversations({ id: "1" }, { of: account + 1, references: ["1"] })).toBe("ab");
   });
 });

@@ -44,7 +44,7 @@ export async function contents(db: D1Database, account: number): Promise<Content
        FROM folder f LEFT JOIN folder q ON q.id = f.parent WHERE f.account = ?1 ORDER BY f.name, q.name`,
     ),
     messages: await rows(
-      `SELECT mid, once, thread, direction, at, size, key, sender, subject, preview, meta
+      `SELECT mid, once, thread, direction, at, size, key, sender, subject, preview, meta, structure
        FROM message WHERE account = ?1 ORDER BY mid, once`,
     ),
     placements: await rows(

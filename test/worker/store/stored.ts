@@ -21,6 +21,7 @@ export function entryOf(
   const { key, id } = newKey(at);
   count += 1;
   const client = { ip: "192.0.2.1", helo: "mx.example.net", protocol: "ESMTPS" };
+  const mid = facts.mid ?? `m${count}@example.net`;
   return {
     account,
     domain: 1,
@@ -28,11 +29,11 @@ export function entryOf(
     key,
     size: 100,
     at,
-    mid: `m${count}@example.net`,
+    mid,
     once: `once-${count}`,
     receipt: { id, at, host: "mx.holdfast.test", client },
     ...rest,
-    extracted: { ...NOTHING, ...extracted },
+    extracted: { ...NOTHING, messageId: mid, ...extracted },
     envelope: { from: "sender@example.net", to, body: "8BITMIME", smtputf8: false },
   };
 }

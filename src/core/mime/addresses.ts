@@ -1,0 +1,60 @@
+/** Address fields (RFC 5322 §3.4) as a structure keeps them: taken apart as they stand for IMAP, and decoded for people. */
+import { type Address, addressParser } from "postal-mime";
+import { letters } from "./fields.ts";
+
+export interface Mailbox {
+  /** Empty where there is none. */
+  readonly name: string;
+  /** Of the addr-spec, as far as there is one: without a domain it is what stands there. */
+  readonly address: string;
+}
+
+export interface Group {
+  /** Null: mailboxes that are in no group. */
+  readonly name: string | null;
+  readonly mailboxes: readonly Mailbox[];
+}
+
+/** Stands for the beginning of an encoded word, so that it is not decoded: no octet is this letter. */
+const WORD = "\ue000";
+
+/**
+ * Names as they stand, encoded words too, octets as Latin-1.
+ * @param values of each instance of the field
+ */
+export function addressesAsTheyStand(values: readonly string[]): Group[] {
+  const protect = values.map((value) => value.replaceAll("=?", WORD));
+  const restore = (text: string) => text.replaceAll(WORD, "=?");
+  return groupsOf(addressParser(protect.join(", ")), restore);
+}
+
+/** The GroupedAddresses form (RFC 8621 §4.1.2.4). @param hint see `letters` */
+export function addressGroups(value: string, hint: string | null): Group[] {
+  return groupsOf(addressParser(letters(value, hint)), (text) => text.normalize("NFC").toWellFormed());
+}
+
+/** The Addresses form (RFC 8621 §4.1.2.3): without groups. */
+export function mailboxes(value: string, hint: string | null): Mailbox[] {
+  return addressGroups(value, hint).flatMap((group) => group.mailboxes);
+}
+
+function groupsOf(addresses: readonly Address[], text: (raw: string) => string): Group[] {
+  const groups: { name: string | null; mailboxes: Mailbox[] }[] = [];
+  for (const { name, address, group } of addresses) {
+    if (group) {
+      groups.push({ name: text(name), mailboxes: group.map((one) => mailboxOf(one, text)) });
+      continue;
+    }
+    const single = mailboxOf({ name, address: address ?? "" }, text);
+    const last = groups.at(-1);
+    if (single.name === "" && single.address === "") continue;
+    if (last?.name === null) last.mailboxes.push(single);
+    else groups.push({ name: null, mailboxes: [single] });
+  }
+  return groups;
+}
+
+/** A word alone is no name: it is whom the mail is from or to, as far as it says. */
+function mailboxOf({ name, address }: { name: string; address: string }, text: (raw: string) => string): Mailbox {
+  return address === "" ? { name: "", address: text(name) } : { name: text(name), address: text(address) };
+}
