@@ -17,10 +17,16 @@ export function readDate(text: string): number | null {
   const day = dayOf(text);
   if (!time || !day) return null;
   const [, hours, minutes, seconds = "0"] = time;
-  const zone = OFFSET.exec(text.slice(time.index + time[0].length));
-  const minutesEast = zone ? Number(`${zone[1]}1`) * (Number(zone[2]) * 60 + Number(zone[3])) : 0;
+  const minutesEast = zoneOf(text);
   const at = Date.UTC(day.year, day.month, day.day, Number(hours), Number(minutes) - minutesEast, Number(seconds));
   return Number.isNaN(at) ? null : at;
+}
+
+/** @returns minutes east of Greenwich; 0 where the field says none in numbers */
+export function zoneOf(text: string): number {
+  const time = TIME.exec(text);
+  const zone = time && OFFSET.exec(text.slice(time.index + time[0].length));
+  return zone ? Number(`${zone[1]}1`) * (Number(zone[2]) * 60 + Number(zone[3])) : 0;
 }
 
 function dayOf(text: string): { year: number; month: number; day: number } | null {

@@ -173,7 +173,7 @@ describe("the structure of any octets", () => {
       fc.property(anyMessage, fc.array(fc.nat(4_000)), (message, cuts) => {
         expect(read(cutAt(message, cuts))).toEqual(structureOf(message));
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 
@@ -202,7 +202,7 @@ describe("the structure of any octets", () => {
           if (part.message) expect(part.message.body).toMatchObject({ headerFrom: part.bodyFrom, bodyTo: part.bodyTo });
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 
@@ -216,7 +216,7 @@ describe("the structure of any octets", () => {
           expect(part.size).toBe(joined([decoder.decode(range).slice(), decoder.end()]).length);
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 
@@ -236,7 +236,7 @@ describe("the structure of any octets", () => {
         reader.end();
         expect(bodies.size).toBeGreaterThan(0);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 
@@ -262,7 +262,7 @@ describe("the structure of any octets", () => {
         expect(back && { ...back, charset: null }).toEqual({ ...structure, charset: null });
         if (/[\x80-\xff]/.test(json ?? "")) expect(back?.charset).toBe(structure.charset);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 
