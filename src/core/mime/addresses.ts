@@ -1,6 +1,6 @@
 /** Address fields (RFC 5322 §3.4) as a structure keeps them: taken apart as they stand for IMAP, and decoded for people. */
 import { type Address, addressParser } from "postal-mime";
-import { letters } from "./fields.ts";
+import { letters } from "./charset.ts";
 
 export interface Mailbox {
   /** Empty where there is none. */

@@ -1,24 +1,12 @@
 /** Field bodies as a structure keeps them (octets as Latin-1), decoded for people and for JMAP (RFC 8621 §4.1.2). */
 import { decodeWords } from "postal-mime";
+import { decoderFor, letters } from "./charset.ts";
 import type { Parameter, PartStructure } from "./structure.ts";
 
-/** What nearly all undeclared mail that is not UTF-8 is in; it has a letter for each octet. */
-const USUAL = "windows-1252";
 /** RFC 2231 §3: `name*`, `name*0`, `name*0*`. */
 const SECTION = /^(.*?)\*(?:(\d{1,3})(\*)?)?$/;
 /** RFC 2231 §4. */
 const EXTENDED = /^([^']*)'[^']*'(.*)$/s;
-
-/**
- * RFC 6532 has UTF-8 in header fields; what is none, as some programs write it, is in the charset of the text.
- * @param raw octets as Latin-1
- * @param hint a charset, or null
- */
-export function letters(raw: string, hint: string | null): string {
-  if (!/[\x80-\xff]/.test(raw)) return raw;
-  const octets = Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
-  return decoded(octets, "utf-8", true) ?? (hint === null ? null : decoded(octets, hint)) ?? usual(octets);
-}
 
 /** The Text form (RFC 8621 §4.1.2.2): encoded words (RFC 2047) are decoded, letters composed. */
 export function textForm(raw: string, hint: string | null): string {
@@ -70,31 +58,11 @@ function extended(parameters: readonly Parameter[], name: string, hint: string |
   const octets = [{ ...first, value: rest }, ...sections.slice(1)]
     .map(({ encoded, value }) => (encoded ? percentDecoded(value) : value))
     .join("");
-  const named =
-    charset === ""
-      ? null
-      : decoded(
-          Uint8Array.from(octets, (letter) => letter.charCodeAt(0)),
-          charset,
-        );
-  return (named ?? letters(octets, hint)).normalize("NFC").toWellFormed();
+  const decoder = charset === "" ? null : decoderFor(charset);
+  const text = decoder?.decode(Uint8Array.from(octets, (letter) => letter.charCodeAt(0))) ?? letters(octets, hint);
+  return text.normalize("NFC").toWellFormed();
 }
 
 function percentDecoded(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
-}
-
-/** @param strict null too where they are not of that charset */
-function decoded(octets: Uint8Array, charset: string, strict = false): string | null {
-  try {
-    return new TextDecoder(charset, { fatal: strict, ignoreBOM: true }).decode(octets);
-  } catch (error) {
-    // TypeError: not of that charset. RangeError: the Encoding Standard knows no such one.
-    if (error instanceof TypeError || error instanceof RangeError) return null;
-    throw error;
-  }
-}
-
-function usual(octets: Uint8Array): string {
-  return new TextDecoder(USUAL).decode(octets);
 }

@@ -4,12 +4,13 @@
  */
 import PostalMime, { type Email } from "postal-mime";
 import { attachedParts, isText } from "../../core/mime/attached.ts";
+import { headerInUtf8, textOf } from "../../core/mime/charset.ts";
 import { nameOf } from "../../core/mime/fields.ts";
 import { joined } from "../../core/mime/joined.ts";
 import type { Part } from "../../core/mime/parts.ts";
 import type { Structure } from "../../core/mime/structure.ts";
 import { type DecodedSink, StructureReader } from "../../core/mime/structure-reader.ts";
-import { headerInUtf8, textOf } from "./charset.ts";
+
 import { htmlToText, textToHtml } from "./html-text.ts";
 
 export interface ReadAttachment {
@@ -184,7 +185,7 @@ function alternativeOf(part: Part): Part | null {
 async function textsOf(texts: readonly TextPart[]): Promise<string | null> {
   if (texts.length === 0) return null;
   const read: string[] = [];
-  for (const { part, pieces, cut } of texts) read.push(await textOf(part, joined(pieces), cut));
+  for (const { part, pieces, cut } of texts) read.push(await textOf(part.type, joined(pieces), cut));
   return read.join("\n");
 }
 

@@ -22,8 +22,8 @@ export interface PlacedMessage extends MessageRow {
 type StoredPlacement = StoredRow & Omit<PlacedMessage, keyof MessageRow | "folder"> & { readonly message: number };
 
 // The later `id` of a row wins: that of the placement.
-const SELECT = `SELECT ${MESSAGE_COLUMNS}, p.message, p.flags, p.waiting, p.refusal, p.id
-  FROM placement p JOIN message m ON m.id = p.message JOIN account a ON a.id = m.account`;
+const COLUMNS = `${MESSAGE_COLUMNS}, p.message, p.flags, p.waiting, p.refusal, p.id`;
+const FROM = "FROM placement p JOIN message m ON m.id = p.message JOIN account a ON a.id = m.account";
 
 function placed(row: StoredPlacement): PlacedMessage {
   return { ...messageRow(row), folder: Math.floor(row.id / FOLDER_STRIDE) };
@@ -33,7 +33,7 @@ function placed(row: StoredPlacement): PlacedMessage {
 export async function findPlacement(db: D1Database, account: number, id: number): Promise<PlacedMessage | null> {
   const row = await within(
     db
-      .prepare(`${SELECT} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
+      .prepare(`SELECT ${COLUMNS}, m.structure ${FROM} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
       .bind(id, account)
       .first<StoredPlacement>(),
     INDEX_TIMEOUT,
@@ -53,7 +53,7 @@ export async function listPlacements(
   const { results } = await within(
     db
       .prepare(
-        `${SELECT} WHERE p.id > ?1 AND p.id < ?2 AND p.account = ?3 AND p.gone IS NULL AND p.flags & ${DELETED} = 0
+        `SELECT ${COLUMNS} ${FROM} WHERE p.id > ?1 AND p.id < ?2 AND p.account = ?3 AND p.gone IS NULL AND p.flags & ${DELETED} = 0
          ORDER BY p.id DESC LIMIT ?4`,
       )
       .bind(

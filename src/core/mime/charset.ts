@@ -1,7 +1,7 @@
 /** Octets as letters: by the charset that is declared, and where none is, or none that exists, by what fits. */
 import PostalMime from "postal-mime";
-import { joined } from "../../core/mime/joined.ts";
-import type { Part } from "../../core/mime/parts.ts";
+import type { StructuredField } from "./content-type.ts";
+import { joined } from "./joined.ts";
 
 /** What nearly all undeclared mail that is not UTF-8 is in; it has a letter for each octet. */
 const USUAL = "windows-1252";
@@ -16,13 +16,14 @@ const LF = 0x0a;
 const encoder = new TextEncoder();
 
 /**
- * A text part's octets, decoded from their transfer encoding, as text: lines end in LF, format=flowed (RFC 3676) is joined.
+ * A text part's octets, out of their transfer encoding, as text: lines end in LF, format=flowed (RFC 3676) is joined.
+ * @param type the part's Content-Type
  * @param cut there were more octets: the last letter may be half of one
  */
-export async function textOf(part: Part, octets: Uint8Array, cut: boolean): Promise<string> {
-  const { parameters } = part.type;
-  const label = labelOf(part, octets, cut);
-  const flowed = /^flowed$/i.test(parameters.get("format") ?? "") && part.type.value === "text/plain";
+export async function textOf(type: StructuredField, octets: Uint8Array, cut: boolean): Promise<string> {
+  const { parameters } = type;
+  const label = labelOf(type, octets, cut);
+  const flowed = /^flowed$/i.test(parameters.get("format") ?? "") && type.value === "text/plain";
   const delsp = /^yes$/i.test(parameters.get("delsp") ?? "");
   // The parser knows the charsets' other names and the flowed format: it is given this one part, as plain text.
   const header = `Content-Type: text/plain; charset="${label}"${flowed ? "; format=flowed" : ""}${delsp ? "; delsp=yes" : ""}\n\n`;
@@ -30,11 +31,11 @@ export async function textOf(part: Part, octets: Uint8Array, cut: boolean): Prom
   return text ?? "";
 }
 
-function labelOf(part: Part, octets: Uint8Array, cut: boolean): string {
-  const declared = (part.type.parameters.get("charset") ?? "").trim();
+function labelOf({ value, parameters }: StructuredField, octets: Uint8Array, cut: boolean): string {
+  const declared = (parameters.get("charset") ?? "").trim();
   if (LABEL.test(declared) && !SAYS_NOTHING.test(declared)) return declared;
   if (isUtf8(octets, cut)) return "utf-8";
-  const meta = part.type.value === "text/html" ? META.exec(latin1(octets.subarray(0, META_WITHIN)))?.[1] : undefined;
+  const meta = value === "text/html" ? META.exec(latin1(octets.subarray(0, META_WITHIN)))?.[1] : undefined;
   return meta !== undefined && decoderFor(meta) ? meta : USUAL;
 }
 
@@ -57,7 +58,20 @@ export function headerInUtf8(header: Uint8Array, hint: string | undefined): Uint
   return joined(lines);
 }
 
-function decoderFor(label: string): TextDecoder | null {
+/**
+ * A field body of octets as Latin-1. RFC 6532 has UTF-8 there; what is none, as some programs write it, is in the charset of the text.
+ * @param hint a charset, or null
+ */
+export function letters(raw: string, hint: string | null): string {
+  if (!/[\x80-\xff]/.test(raw)) return raw;
+  const octets = Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
+  if (isUtf8(octets)) return new TextDecoder().decode(octets);
+  const named = hint === null || /^utf-?8$/i.test(hint) ? null : decoderFor(hint);
+  return (named ?? new TextDecoder(USUAL)).decode(octets);
+}
+
+/** @returns null where there is no such charset */
+export function decoderFor(label: string): TextDecoder | null {
   try {
     return new TextDecoder(label);
   } catch (error) {
