@@ -93,6 +93,9 @@ export const RECEIVING = {
   relay: null,
 } as const;
 
+/** Limits that no ordinary test meets. */
+export const ROOM = { memoryBytes: 10_000_000, connections: 100, connectionsPerAddress: 100 };
+
 export async function startMx(
   worker: URL,
   limits?: MxLimits,

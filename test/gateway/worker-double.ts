@@ -36,6 +36,9 @@ export interface Heard {
   readonly open: Set<WebSocket>;
 }
 
+/** What the Worker was told, without what it says. */
+export const ops = (heard: Heard) => heard.frames.map((frame) => frame.op);
+
 export const accepted: Reply = { code: 250, enhanced: "2.0.0", text: "Accepted as 01TEST" };
 export const recipientOk: Reply = { code: 250, enhanced: "2.1.5", text: "Recipient ok" };
 

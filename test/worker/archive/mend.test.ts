@@ -5,6 +5,7 @@ import { mendArchive } from "../../../src/worker/archive/mend.ts";
 import type { DomainRpc } from "../../../src/worker/domain/contract.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { asOperator } from "../access/client.ts";
+import { down, withCalls } from "../broken.ts";
 import { createOrganisation, kept, letter, must, type Organisation, octetsIn, send } from "../receive/organisation.ts";
 
 const DOMAIN = "mend.example";
@@ -22,14 +23,9 @@ beforeEach(async () => {
   await must("PUT", `/api/domains/${DOMAIN}/mode`, { mode: "normal" });
 });
 
-const down = () => {
-  throw new Error("D1 is down");
-};
 const brokenIndex: Env = {
   ...(env as Env),
-  SHARD_0: new Proxy(env.SHARD_0, {
-    get: (db, name) => (name === "batch" || name === "prepare" ? down : Reflect.get(db, name)),
-  }),
+  SHARD_0: withCalls(env.SHARD_0, { batch: down("D1"), prepare: down("D1") }),
 };
 
 const mend = (later: number, of: Env = env as Env) => mendArchive(of, Date.now() + later);
@@ -90,9 +86,7 @@ describe("a sweep goes on where the last one ended", () => {
     await mend(0);
     const before = await swept();
     await send([`ann@${DOMAIN}`], letter({ Subject: "Unreadable" }), { env: brokenIndex });
-    const MAIL = new Proxy(env.MAIL, {
-      get: (bucket, name) => (name === "get" ? down : bind(bucket, name)),
-    });
+    const MAIL = withCalls(env.MAIL, { get: down("R2") });
     const unreadable = { ...env, MAIL } as Env;
     expect(await mend(2 * HOUR, unreadable)).toEqual({ mended: 0, failed: 1 });
     expect(await swept()).toBe(before);
@@ -132,7 +126,7 @@ describe("where the domain's object did not hear that a copy is missing", () => 
 
 it("refused mail whose octets could not be deleted is not taken for archived mail", async () => {
   await organisation.origin.set({ steps: { final: "550 5.7.1 spam" } });
-  const MAIL = new Proxy(env.MAIL, { get: (bucket, name) => (name === "delete" ? down : bind(bucket, name)) });
+  const MAIL = withCalls(env.MAIL, { delete: down("R2") });
   const { final } = await send([`ann@${DOMAIN}`], letter({ Subject: "Refused" }), { env: { ...env, MAIL } as Env });
   expect(final?.code).toBe(550);
   expect(await mend(HOUR)).toEqual({ mended: 0, failed: 0 });
@@ -147,10 +141,6 @@ it("an address that has changed hands since shows nobody the mail of the one bef
   expect((await rows("For Ann")).map(({ mailbox }) => mailbox)).toEqual(["ann"]);
 });
 
-const bind = (target: object, name: string | symbol): unknown => {
-  const value = Reflect.get(target, name) as unknown;
-  return typeof value === "function" ? value.bind(target) : value;
-};
 /** The last hour that needs no further look, in hours of the era. */
 async function swept(): Promise<number | null> {
   const state = await env.DIRECTORY.prepare("SELECT state FROM task WHERE name = 'sweep'").first<string>("state");

@@ -4,6 +4,7 @@ import { hourly, purge } from "../../../src/worker/archive/retention.ts";
 import { searchArchive } from "../../../src/worker/archive/search.ts";
 import { firstSince } from "../../../src/worker/store/expiry.ts";
 import { placeInInbox, removePlacement } from "../../../src/worker/store/placements.ts";
+import { fails, withCalls } from "../broken.ts";
 import { NOON, store } from "./entry.ts";
 
 const DAY = 24 * 3600_000;
@@ -132,16 +133,7 @@ describe("a message in a folder of the portal", () => {
 
 describe("octets that retention kept for the portal", () => {
   const kept = async () => (await env.MAIL.list({ prefix: "mail/" })).objects.map(({ key }) => key);
-  const broken = {
-    ...env,
-    MAIL: new Proxy(env.MAIL, {
-      get: (bucket, name) => {
-        if (name === "delete") return () => Promise.reject(new Error("R2 is down"));
-        const value = Reflect.get(bucket, name) as unknown;
-        return typeof value === "function" ? value.bind(bucket) : value;
-      },
-    }),
-  };
+  const broken = { ...env, MAIL: withCalls(env.MAIL, { delete: fails("R2") }) };
 
   /** Kept, and then taken out of its folder. */
   async function removed(subject: string): Promise<string> {

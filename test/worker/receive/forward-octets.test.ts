@@ -2,6 +2,7 @@
 import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Env } from "../../../src/worker/env.ts";
+import { fails, withCalls } from "../broken.ts";
 import {
   allIsWell,
   at,
@@ -57,16 +58,7 @@ describe("octets: the archive has what was received, and SMTP carries the same t
 });
 
 describe("when something of our own fails as well", () => {
-  const put = () => Promise.reject(new Error("R2 is down"));
-  const brokenStore: Env = {
-    ...(env as Env),
-    MAIL: new Proxy(env.MAIL, {
-      get(bucket, name) {
-        const value = name === "put" ? put : Reflect.get(bucket, name);
-        return typeof value === "function" ? value.bind(bucket) : value;
-      },
-    }),
-  };
+  const brokenStore: Env = { ...(env as Env), MAIL: withCalls(env.MAIL, { put: fails("R2") }) };
 
   it("what forward() takes is accepted without its archive copy, which becomes an event", async () => {
     const octets = letter();

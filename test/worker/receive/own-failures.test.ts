@@ -3,6 +3,7 @@ import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Env } from "../../../src/worker/env.ts";
 import { asOperator } from "../access/client.ts";
+import { down, fails, withCalls } from "../broken.ts";
 import { createOrganisation, kept, letter, must, type Organisation, send } from "./organisation.ts";
 
 let organisation: Organisation;
@@ -19,45 +20,26 @@ beforeEach(async () => {
   await mode("normal");
 });
 
-const fails = (what: string) => () => Promise.reject(new Error(`${what} is down`));
 const withBroken = (broken: Partial<Env>): Env => ({ ...(env as Env), ...broken });
-const brokenStore = withBroken({ MAIL: proxy(env.MAIL, { put: fails("R2") }) });
+const brokenStore = withBroken({ MAIL: withCalls(env.MAIL, { put: fails("R2") }) });
 const brokenIndex = withBroken({
-  SHARD_0: proxy(env.SHARD_0, {
+  SHARD_0: withCalls(env.SHARD_0, {
     batch: fails("D1"),
-    prepare: () => {
-      throw new Error("D1 is down");
-    },
+    prepare: down("D1"),
   }),
 });
 const brokenObject = withBroken({
-  DOMAIN: proxy(env.DOMAIN, {
-    getByName: () => {
-      throw new Error("the object is down");
-    },
-    get: () => {
-      throw new Error("the object is down");
-    },
+  DOMAIN: withCalls(env.DOMAIN, {
+    getByName: down("the object"),
+    get: down("the object"),
   }),
 });
 const brokenDirectory = withBroken({
-  DIRECTORY: proxy(env.DIRECTORY, {
-    prepare: () => {
-      throw new Error("D1 is down");
-    },
+  DIRECTORY: withCalls(env.DIRECTORY, {
+    prepare: down("D1"),
     batch: fails("D1"),
   }),
 });
-
-function proxy<T extends object>(target: T, broken: Partial<Record<keyof T, unknown>>): T {
-  return new Proxy(target, {
-    get(object, name) {
-      if (name in broken) return broken[name as keyof T];
-      const value = Reflect.get(object, name);
-      return typeof value === "function" ? value.bind(object) : value;
-    },
-  });
-}
 
 describe("never less available than the origin: in normal mode a message that the origin takes is accepted", () => {
   it.each([
