@@ -1,19 +1,13 @@
-/** Where a slice of a run is decided and remembered: what goes out next, over how many connections, and what came of it. */
-import {
-  CONNECTIONS_PER_INVOCATION,
-  FLIGHT_LEASE,
-  GOOD_NEWS_AGAIN,
-  MAX_DEFERRALS_IN_A_ROW,
-  MAX_SLICE_MESSAGES,
-} from "../../core/limits.ts";
-import { describeOutcome, type Outcome, type Unavailable } from "../../core/outcome.ts";
+/** Where a slice of a run is decided and remembered: what goes out next, over which connection, and what came of it. */
+import { CONNECTIONS_PER_INVOCATION, MAX_SLICE_MESSAGES } from "../../core/limits.ts";
 import { nextDelay } from "../../core/retry.ts";
+import { Course } from "./course.ts";
+import { isDue } from "./due.ts";
 import type { Assignment, Desk, Orders, Report } from "./exchange.ts";
 import { BacklogFeed } from "./feed.ts";
 import type { FailbackPorts, Flight } from "./ports.ts";
-import { answeredBadly, answeredWell, fullAt, type Ramp, startRamp } from "./ramp.ts";
 import { Settlement } from "./settle.ts";
-import type { SliceEnd, SliceOptions } from "./slice.ts";
+import type { SliceOptions } from "./slice.ts";
 
 interface Claim {
   readonly flight: Flight;
@@ -27,50 +21,41 @@ export class SliceDesk implements Desk {
   readonly #options: SliceOptions;
   readonly #feed: BacklogFeed;
   readonly #settlement: Settlement;
+  readonly #course: Course;
   /** Told after each exchange: more connections may be allowed. */
   readonly #changed: () => void;
   readonly #claims = new Map<string, Claim>();
   /** What was looked at for a connection, and not claimed yet. */
   readonly #reserved = new Map<number, Flight>();
-  readonly #open = new Set<number>();
   /** Messages claimed, by connection and by invocation. */
   readonly #taken = { slot: new Map<number, number>(), invocation: new Map<number, number>() };
-  /** Recipients of the deferrals since the last good answer. */
-  readonly #inARow = new Set<string>();
-  #ramp: Ramp;
   readonly #began: number;
   /** Messages under way or tried. */
   #begun = 0;
   /** Messages whose turn came, but whose octets are missing or that a person took away. */
   #passed = 0;
-  #end: SliceEnd | null = null;
-  #why = "";
-  #counts = { delivered: 0, refused: 0, deferred: 0, connections: 0, peak: 0 };
-  #last: Outcome | null = null;
-  /** Until then another delivery is no evidence of its own. */
-  #goodUntil = 0;
 
   constructor(ports: FailbackPorts, options: SliceOptions, changed: () => void) {
     this.#ports = ports;
     this.#options = options;
     this.#changed = changed;
     this.#settlement = new Settlement(ports);
-    this.#feed = new BacklogFeed(ports, (flight) => this.#wanted(flight));
-    this.#ramp = options.ramp ?? startRamp(options.connections);
+    this.#feed = new BacklogFeed(ports, (flight) => isDue(flight, ports, options.deferred, this.#settlement));
+    this.#course = new Course(ports, options.connections, options.ramp);
     this.#began = ports.clock();
   }
 
   async exchange(slot: number, reports: readonly Report[], more: boolean): Promise<Orders> {
     this.take(slot, reports);
     await this.#settlement.step();
-    if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
+    if (this.#settlement.failure) this.#course.stop("storage", String(this.#settlement.failure));
     const flight = more ? await this.#claim(slot) : null;
     this.#changed();
     const hint = this.#reserved.get(slot);
     return {
       claimed: flight && assignmentOf(flight),
       hint: hint ? { object: hint.object, size: hint.size } : null,
-      stop: this.#end !== null,
+      stop: this.#course.end !== null,
     };
   }
 
@@ -81,14 +66,14 @@ export class SliceDesk implements Desk {
 
   /** A connection is gone. What it held and did not report was not sent: it goes back. */
   left(slot: number): void {
-    this.#open.delete(slot);
+    this.#course.closed(slot);
     this.#putBack(slot);
     for (const [key, claim] of this.#claims) if (claim.slot === slot) this.#return(key, claim);
   }
 
   /** A connection of which nobody knows anything any more: what it holds stays claimed until its lease ends. */
   lost(slot: number): void {
-    this.#open.delete(slot);
+    this.#course.closed(slot);
     this.#putBack(slot);
     for (const [key, claim] of this.#claims) if (claim.slot === slot) this.#claims.delete(key);
   }
@@ -100,7 +85,7 @@ export class SliceDesk implements Desk {
 
   /** How many connections may be open. */
   get allowed(): number {
-    return this.#ramp.allowed;
+    return this.#course.allowed;
   }
 
   /** Whether there may be something for this connection. */
@@ -109,8 +94,8 @@ export class SliceDesk implements Desk {
   }
 
   #mayClaim(slot: number): boolean {
-    if (!this.#end && !this.#ports.mayGoOn()) this.#stop("stopped", "the mode changed");
-    if (this.#end || slot >= this.#ramp.allowed) return false;
+    if (!this.#course.end && !this.#ports.mayGoOn()) this.#course.stop("stopped", "the mode changed");
+    if (this.#course.end || slot >= this.#course.allowed) return false;
     if (this.#begun >= this.#options.messages || this.#passed >= MAX_SLICE_MESSAGES) return false;
     if ((this.#taken.invocation.get(invocationOf(slot)) ?? 0) >= this.#options.perInvocation) return false;
     return this.#ports.clock() - this.#began < this.#options.time;
@@ -119,44 +104,14 @@ export class SliceDesk implements Desk {
   /** After the last connection. */
   async conclude() {
     await this.#settlement.flush();
-    if (this.#settlement.failure) this.#stop("storage", String(this.#settlement.failure));
+    if (this.#settlement.failure) this.#course.stop("storage", String(this.#settlement.failure));
     const unread = this.#feed.ended ? this.#feed.failure : null;
-    if (unread) this.#stop(unread.all ? "storage" : "partly", String(unread.error));
-    const end = this.#end ?? (this.#feed.ended ? "done" : "cut");
+    if (unread) this.#course.stop(unread.all ? "storage" : "partly", String(unread.error));
+    const end = this.#course.end ?? (this.#feed.ended ? "done" : "cut");
     // One that passes over what was deferred has not met it: it still waits, with its count of tries.
     if (end === "done" && this.#options.deferred !== "none") this.#ports.flights.sweep(this.#began);
     const here = this.#taken.invocation.get(0) ?? 0;
-    return { end, why: this.#why, last: this.#last, ramp: this.#ramp, here, ...this.#counts };
-  }
-
-  /** What is settled already goes to D1, what pauses or was withdrawn is passed over. */
-  #wanted(flight: Flight): boolean {
-    const known = this.#ports.flights.get(flight.key);
-    switch (known?.state) {
-      case "delivered":
-        this.#settlement.delivered(flight);
-        return false;
-      case "refused":
-        this.#settlement.refused(flight, known.reply ?? "null");
-        return false;
-      case "deferred":
-        if (this.#options.deferred === "all") return true;
-        // One that a crash interrupted has not been deferred by anybody: it keeps its place.
-        if (this.#options.deferred === "none" && known.attempts > 0) return false;
-        return known.dueAt <= this.#ports.clock();
-      case "awaiting":
-        return known.dueAt <= this.#ports.clock();
-      case "withdrawn":
-        return known.dueAt < flight.readAt;
-      case "sending":
-        return known.at < this.#ports.clock() - FLIGHT_LEASE;
-      case undefined:
-        break;
-    }
-    // An index that was set back to an earlier time shows it once more.
-    if (!this.#ports.flights.fates.isDelivered(flight.key)) return true;
-    this.#settlement.delivered(flight);
-    return false;
+    return { ...this.#course.result, end, here };
   }
 
   async #claim(slot: number): Promise<Flight | null> {
@@ -183,7 +138,7 @@ export class SliceDesk implements Desk {
         return flight;
       }
     } catch (error) {
-      this.#stop("storage", String(error)); // the backlog could not be read
+      this.#course.stop("storage", String(error)); // the backlog could not be read
     }
     return null;
   }
@@ -205,15 +160,9 @@ export class SliceDesk implements Desk {
     if (flight) this.#feed.putBack(flight);
   }
 
-  #stop(end: SliceEnd, why: string): void {
-    if (this.#end) return;
-    this.#end = end;
-    this.#why = why;
-  }
-
   #record(slot: number, report: Report): void {
-    if (report.kind === "connected") this.#connected(slot);
-    else if (report.kind === "not_connected") this.#notConnected(slot, report.outcome, report.took);
+    if (report.kind === "connected") this.#course.connected(slot);
+    else if (report.kind === "not_connected") this.#course.notConnected(slot, report.outcome, report.took);
     else {
       const claim = this.#claims.get(report.key);
       if (claim?.slot === slot) this.#concerning(claim, report);
@@ -233,94 +182,37 @@ export class SliceDesk implements Desk {
       case "broken":
         this.#pass(report.key);
         this.#pause(flight, attempts, 0);
-        this.#stop("storage", report.error);
+        this.#course.stop("storage", report.error);
         break;
       case "missing":
         this.#pass(report.key);
         // It stays in the backlog and is counted there, so that it is not lost from sight too.
         if (attempts === 0) this.#tell(flight, "message_missing", {});
         this.#pause(flight, attempts + 1);
-        this.#counts.deferred++;
+        this.#course.deferred();
     }
-  }
-
-  #connected(slot: number): void {
-    this.#open.add(slot);
-    this.#counts.connections++;
-    this.#counts.peak = Math.max(this.#counts.peak, this.#open.size);
-  }
-
-  #notConnected(slot: number, outcome: Outcome, took: number): void {
-    this.#open.delete(slot);
-    if (this.#open.size > 0) {
-      this.#ramp = fullAt(this.#ramp, this.#open.size); // others are talking to it: it only takes no more of us
-      return;
-    }
-    this.#last = outcome;
-    this.#ports.observe("", outcome, this.#ports.clock() - took);
-    this.#stop("unavailable", describeOutcome(outcome));
   }
 
   #sent({ flight, attempts }: Claim, { outcome, took, lineEndsChanged }: Extract<Report, { kind: "sent" }>): void {
     const { flights, clock } = this.#ports;
     if (lineEndsChanged && outcome.kind !== "unavailable") this.#tell(flight, "line_ends_changed", {});
-    this.#last = outcome;
-    // A message that was deferred before says nothing new about the origin when it is deferred again.
-    if (attempts === 0 || outcome.kind !== "unavailable" || endsRun(outcome)) {
-      this.#observe(flight.meta.envelope.to, outcome, took);
-    }
+    this.#course.answered(flight.meta.envelope.to, outcome, attempts, took);
     switch (outcome.kind) {
       case "delivered":
         flights.delivered(flight.key, clock());
         this.#settlement.delivered(flight);
-        this.#counts.delivered++;
-        this.#well();
         break;
       case "refused": {
         const reply = JSON.stringify(outcome.reply);
         flights.refused(flight.key, reply, clock());
         this.#settlement.refused(flight, reply);
-        this.#counts.refused++;
-        this.#well();
         break;
       }
       case "unavailable":
-        this.#unavailable(flight, attempts, outcome);
+        // What fails on our own way is no reason for the message to wait longer.
+        if (outcome.where === "path") this.#pause(flight, attempts, 0);
+        else this.#pause(flight, attempts + 1);
     }
-  }
-
-  /** One good answer after the other is no news. */
-  #observe(recipient: string, outcome: Outcome, took: number): void {
-    const now = this.#ports.clock();
-    if (outcome.kind === "delivered") {
-      if (this.#goodUntil > now) return;
-      this.#goodUntil = now + GOOD_NEWS_AGAIN;
-    } else {
-      this.#goodUntil = 0;
-    }
-    this.#ports.observe(recipient, outcome, now - took);
-  }
-
-  #well(): void {
-    this.#inARow.clear();
-    this.#ramp = answeredWell(this.#ramp);
-  }
-
-  #unavailable(flight: Flight, attempts: number, outcome: Unavailable): void {
-    if (outcome.where === "path") {
-      this.#pause(flight, attempts, 0);
-      this.#stop("unavailable", describeOutcome(outcome));
-      return;
-    }
-    this.#pause(flight, attempts + 1);
-    this.#counts.deferred++;
-    if (endsRun(outcome)) {
-      this.#stop("unavailable", describeOutcome(outcome));
-      return;
-    }
-    this.#ramp = answeredBadly(this.#ramp);
-    this.#inARow.add(flight.meta.envelope.to);
-    if (this.#inARow.size >= MAX_DEFERRALS_IN_A_ROW) this.#stop("deferrals", describeOutcome(outcome));
   }
 
   /** As if it had never been claimed; another connection may have it. */
@@ -361,11 +253,4 @@ function count(counts: Map<number, number>, what: number): void {
 /** 0: that of the domain's object. */
 export function invocationOf(slot: number): number {
   return Math.floor(slot / CONNECTIONS_PER_INVOCATION);
-}
-
-/** No connection, a timeout, a connection lost, 421: the server, not the message. An extension that is missing is the message. */
-export function endsRun(outcome: Unavailable): boolean {
-  if (outcome.reason === "unsupported") return false;
-  if (outcome.reason !== "reply") return true;
-  return outcome.reply?.code === 421 || !["mail", "rcpt", "data", "final"].includes(outcome.phase);
 }
