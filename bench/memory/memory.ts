@@ -1,35 +1,23 @@
 /** The peak of workerd's resident memory while messages of the largest size come in, go through and are given back. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { MAX_MESSAGE_BYTES } from "../../src/core/limits.ts";
 import type { Arguments } from "../arguments.ts";
 import { MAILBOXES } from "../failback/mail.ts";
 import { Sink } from "../failback/sink.ts";
 import { until } from "../patience.ts";
 import type { Reporter } from "../reporter.ts";
-import { Organisation } from "../service/organisation.ts";
+import type { Organisation } from "../service/organisation.ts";
 import { WorkerdProcess } from "../service/process.ts";
 import { sendAll } from "../service/smtp-client.ts";
+import { withOrganisation } from "../service/temporary.ts";
 import { during } from "../undo.ts";
 
 const MESSAGES = 8;
 const CONNECTIONS = 4;
 const FAILBACK_LIMIT_MS = 300_000;
 
-export async function measureMemory(_options: Arguments, report: Reporter): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-  await during(
-    () => rmSync(folder, { recursive: true, force: true }),
-    async () => {
-      const organisation = await Organisation.start(folder);
-      await during(
-        () => organisation.stop(),
-        () => measure(organisation, new WorkerdProcess(folder), report),
-      );
-    },
-  );
+export function measureMemory(_options: Arguments, report: Reporter): Promise<void> {
+  return withOrganisation((organisation, folder) => measure(organisation, new WorkerdProcess(folder), report));
 }
 
 async function measure(organisation: Organisation, workerd: WorkerdProcess, report: Reporter): Promise<void> {

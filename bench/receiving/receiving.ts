@@ -1,14 +1,12 @@
 /** Messages a second through the MX port: gateway, Worker, R2 and D1 on this machine, and in normal mode the origin too. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { loadMail } from "../failback/mail.ts";
 import { Sink } from "../failback/sink.ts";
 import type { Reporter } from "../reporter.ts";
-import { Organisation } from "../service/organisation.ts";
+import type { Organisation } from "../service/organisation.ts";
 import { WorkerdProcess } from "../service/process.ts";
 import { sendAll } from "../service/smtp-client.ts";
+import { withOrganisation } from "../service/temporary.ts";
 import { during } from "../undo.ts";
 
 const CASES = [
@@ -20,18 +18,8 @@ const CASES = [
 /** Before anything is measured, the first messages make mailboxes' inboxes and warm the code. */
 const WARMING = 100;
 
-export async function measureReceiving({ messages }: Arguments, report: Reporter): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-  await during(
-    () => rmSync(folder, { recursive: true, force: true }),
-    async () => {
-      const organisation = await Organisation.start(folder);
-      await during(
-        () => organisation.stop(),
-        () => measure(organisation, folder, messages, report),
-      );
-    },
-  );
+export function measureReceiving({ messages }: Arguments, report: Reporter): Promise<void> {
+  return withOrganisation((organisation, folder) => measure(organisation, folder, messages, report));
 }
 
 async function measure(organisation: Organisation, state: string, messages: number, report: Reporter): Promise<void> {
