@@ -1,5 +1,5 @@
 /** Files that are whole or not there, also after a power cut. */
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 
 /** @param mode permission bits; secrets have 0o600 */
 export function writeWhole(path: string, content: string, mode = 0o644): void {
@@ -12,4 +12,24 @@ export function writeWhole(path: string, content: string, mode = 0o644): void {
     closeSync(file);
   }
   renameSync(half, path);
+}
+
+/**
+ * @param advice what to do with a file that is no JSON
+ * @returns undefined where there is none
+ * @throws never with the content or the parser's own message: it may quote a secret
+ */
+export function readJson(path: string, advice: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`${path} is no JSON; ${advice}`);
+  }
 }

@@ -1,9 +1,8 @@
 /** The secrets of this installation, made at the first start: `<state>/secrets.json`, readable by its owner only. */
 import { randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeWhole } from "./file.ts";
+import { readJson, writeWhole } from "./file.ts";
 
 const Secrets = z.object({
   /** `id:base64 of 32 octets` */
@@ -40,20 +39,8 @@ export function keepSecrets(state: string, password: string | null): Kept {
 }
 
 function read(path: string): Secrets | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
-  }
-  // Neither parser's own message: it may quote a secret.
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    throw new Error(`${path} is no JSON; restore it from a copy, it holds the keys of this state.`);
-  }
+  const parsed = readJson(path, "restore it from a copy, it holds the keys of this state.");
+  if (parsed === undefined) return null;
   const checked = Secrets.safeParse(parsed);
   if (checked.success) return checked.data;
   const fields = checked.error.issues.map((issue) => issue.path.join(".")).join(", ");

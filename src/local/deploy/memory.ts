@@ -1,8 +1,8 @@
 /** What a deployment remembers on this machine: `.deploy/NAME/`, not in git. Losing settings.json costs questions, no mail. */
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeWhole } from "../file.ts";
+import { readJson, writeWhole } from "../file.ts";
 
 const Remembered = z.object({
   account: z.string().nullable().default(null),
@@ -74,20 +74,7 @@ export class Memory {
     rmSync(join(this.folder, name), { force: true });
   }
 
-  /** @throws without the content, which may be secret */
   #read(name: string): unknown {
-    const path = join(this.folder, name);
-    let text: string;
-    try {
-      text = readFileSync(path, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-      throw error;
-    }
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw new Error(`${path} is no JSON; restore it from a copy, or move it away to begin anew.`);
-    }
+    return readJson(join(this.folder, name), "restore it from a copy, or move it away to begin anew.");
   }
 }
