@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { ARCHIVE_DAYS } from "../../src/core/limits.ts";
+import { ARCHIVE_DAYS, FATE_DAYS } from "../../src/core/limits.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Reporter } from "../reporter.ts";
 import { FAILBACK, type Operations, PURGE_ROWS, ROWS, type Row } from "./operations.ts";
@@ -24,6 +24,8 @@ const OBJECT_GB = 0.128;
 /** Giving back: rows that the domain's object writes (claim with its key, outcome, fate, and their removal), and seconds of it and its carriers at 100 messages a second. */
 const FAILBACK_OBJECT_ROWS = 7;
 const FAILBACK_OBJECT_SECONDS = 5 / 100;
+/** Octets of what the object remembers of one message that was given back, for FATE_DAYS: its key, with the recipient, and times. */
+const FATE_BYTES = 150;
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const COUNT_LIMIT_MS = 300_000;
@@ -50,6 +52,7 @@ export async function reportCosts(_options: Arguments, report: Reporter): Promis
     operationsCost(FAILBACK) +
     FAILBACK_OBJECT_ROWS * PRICES.objectRowWritten +
     FAILBACK_OBJECT_SECONDS * OBJECT_GB * PRICES.objectGbSecond +
+    (FATE_DAYS / 30) * (FATE_BYTES / 1e9) * PRICES.objectStorage +
     CPU_MS.failback * PRICES.cpuMs;
   report.result({
     bench: "costs",
