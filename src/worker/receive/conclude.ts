@@ -151,7 +151,13 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
   };
   if (unstored !== null) return missing("octets", unstored);
   try {
-    await discardSpare(planned, await index(planned, content, { portal: false }));
+    const entries = await index(planned, content, { portal: false });
+    await discardSpare(planned, entries);
+    // An earlier try that nobody could recognise, and that may still wait: the origin has it now.
+    const before = entries
+      .filter((entry) => !entry.isNew && entry.key !== key)
+      .map((one) => flightKey(one.key, one.to));
+    if (before.length > 0) reports.fate(first.plan, "delivered", [...new Set(before)]);
   } catch (error) {
     missing("row", error);
   }
@@ -159,7 +165,12 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
 
 type Portal = false | "waiting";
 
-async function index(planned: Planned, content: Content, { portal }: { portal: Portal }): Promise<Indexed[]> {
+interface Entered extends Indexed {
+  /** The envelope recipient. */
+  readonly to: string;
+}
+
+async function index(planned: Planned, content: Content, { portal }: { portal: Portal }): Promise<Entered[]> {
   const { env, mail, accepted, earlier } = planned;
   const extracted = await extractFrom(planned, content);
   const { mid, copies } = await identify(content, mail.from, accepted);
@@ -180,9 +191,11 @@ async function index(planned: Planned, content: Content, { portal }: { portal: P
 }
 
 /** Who has moved since the recipients were planned gets the message on the other shard. */
-async function indexOn(env: Env, shard: number, entries: readonly IndexEntry[], portal: Portal): Promise<Indexed[]> {
+async function indexOn(env: Env, shard: number, entries: readonly IndexEntry[], portal: Portal): Promise<Entered[]> {
   try {
-    return await within(indexMessage(shardDb(env, shard), entries, { portal }), INDEX_TIMEOUT, "D1 batch of a message");
+    const batch = indexMessage(shardDb(env, shard), entries, { portal });
+    const indexed = await within(batch, INDEX_TIMEOUT, "D1 batch of a message");
+    return indexed.map((one, index) => ({ ...one, to: entries[index]?.envelope.to ?? "" }));
   } catch (error) {
     if (!hasMoved(error)) throw error;
   }

@@ -265,3 +265,14 @@ it("octets that another shard may need stay as long as that one has no tables: i
   await purge(env, onDay(95));
   expect(await octets(copy)).toBeUndefined();
 });
+
+it("a shard that was set back to before its octets were copied finds the copy, when the archive's rule has taken them", async () => {
+  const { key } = await inPortal("kept");
+  await archived("newest", onDay(95));
+  await purge(env, onDay(86));
+  await db.prepare("UPDATE message SET key = ?1 WHERE subject = 'kept'").bind(key).run();
+  await env.MAIL.delete(key);
+  expect(await purge(env, onDay(92))).toEqual({ purged: 0, kept: 1, failed: 0 });
+  const [row] = await rows();
+  expect(await octets(row?.key ?? "")).toContain("kept");
+});
