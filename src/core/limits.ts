@@ -67,6 +67,11 @@ export const RECIPIENT_TIMEOUT = 10_000;
 export const DATA_TIMEOUT = 8_000;
 /** One chunk of the message written to the socket. */
 export const WRITE_TIMEOUT = 10_000;
+/**
+ * A conversation in which the sender has paused for this long may have been ended by the origin: servers under load wait 10 s
+ * for a command, others 1 to 5 minutes (RFC 5321 §4.5.3.2.7 asks for 5). Then it is begun once more, and is no evidence.
+ */
+export const STALE_CONVERSATION = 8_000;
 /** All of the conversation with the origin while a sender waits; what does not fit goes on in the background. */
 export const RECEIVE_BUDGET = 30_000;
 /** Reply to the final dot in a run in the background (RFC 5321 §4.5.3.2.6). */
@@ -254,8 +259,6 @@ export const GATEWAY_ACK_TIMEOUT = RECEIVE_BUDGET + STORE_TIMEOUT + 5_000;
 export const GATEWAY_FINAL_TIMEOUT = 285_000;
 /** What the Worker goes on with behind its reply: the wait for a late final reply, and to tell of it. */
 export const GATEWAY_AFTERWARDS = FINAL_TIMEOUT_BACKGROUND + LATE_FINAL_MARGIN;
-/** A transaction without a frame for this long is left; longer than a sender may pause (MX_IDLE_TIMEOUT). */
-export const GATEWAY_IDLE_TIMEOUT = 6 * 60_000;
 /** Pings keep the path open while a sender thinks: Cloudflare closes a WebSocket that is silent for 100 s. */
 export const GATEWAY_PING = 30_000;
 /** Nonces that an isolate remembers; at the limit the oldest go (their time stamp bounds them too). */
@@ -266,6 +269,11 @@ export const GATEWAY_MEMORY_BYTES = 256 * 1024 * 1024;
 export const MX_IDLE_TIMEOUT = 5 * 60_000;
 /** All of one message's octets, from 354 to the final dot: 25 MiB at 15 kB/s. */
 export const MX_MESSAGE_TIMEOUT = 30 * 60_000;
+/**
+ * A transaction without a frame for this long is left: a gateway has nothing to say while its sender pauses (MX_IDLE_TIMEOUT), nor
+ * until it has all of the message.
+ */
+export const GATEWAY_IDLE_TIMEOUT = MX_MESSAGE_TIMEOUT + 60_000;
 /** A sender that ends its message with bare line feeds waits for a reply: it gets its refusal after this much silence. */
 export const MX_BARE_LINE_PAUSE = 5_000;
 /** Messages under way when a gateway is told to stop; the process is given 10 s. */

@@ -53,7 +53,7 @@ function smtpLeg(env: Env, plan: Plan, mail: MailFrom, budget: Budget, patience:
   const stored = continuity && plan.recipient.status === "covered";
   const kept = route && stored && plan.slowFinal && Number.isFinite(patience.whole);
   const opening = async () => (kept ? await openKept(env, route) : null) ?? open(env, route);
-  return new OriginLeg(opening, parameters, budget, patience.background);
+  return new OriginLeg(opening, parameters, budget, patience);
 }
 
 async function open(env: Env, route: Route | null): Promise<OpenedSession> {

@@ -1,9 +1,9 @@
 /** The part of a transaction that the origin takes: one connection, asked while the sender waits. */
-import { FINAL_TIMEOUT_BACKGROUND } from "../../core/limits.ts";
-import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
+import { describeOutcome, type Outcome, type Refused, type Unavailable } from "../../core/outcome.ts";
 import type { Keeper, KeptOpenedSession } from "../deliver/kept-session.ts";
 import { isWriter, type MailParameters, type MessageWriter, type OriginSession } from "../deliver/session.ts";
 import type { Budget } from "./budget.ts";
+import type { Patience } from "./patience.ts";
 
 /** The final dot is with the origin, and the sender's budget is over: the connection stays open for the reply. */
 export interface Late {
@@ -20,7 +20,11 @@ export class OriginLeg {
   readonly #open: () => Promise<KeptOpenedSession>;
   readonly #parameters: MailParameters;
   readonly #budget: Budget;
-  readonly #finalTimeout: number;
+  readonly #patience: Pick<Patience, "background" | "stale">;
+  /** Recipients that the origin has taken. */
+  readonly #taken: string[] = [];
+  /** When the origin last answered, unix milliseconds. */
+  #heard = 0;
   #session: OriginSession | null = null;
   #keeper: Keeper | null = null;
   /** What ended the leg before or at MAIL: it holds for every recipient. */
@@ -29,17 +33,16 @@ export class OriginLeg {
   #abandoned = false;
   #lineEndsChanged = false;
 
-  /** @param finalTimeout milliseconds from the final dot to its reply, the sender's time among them */
   constructor(
     open: () => Promise<KeptOpenedSession>,
     parameters: MailParameters,
     budget: Budget,
-    finalTimeout = FINAL_TIMEOUT_BACKGROUND,
+    patience: Pick<Patience, "background" | "stale">,
   ) {
     this.#open = open;
     this.#parameters = parameters;
     this.#budget = budget;
-    this.#finalTimeout = finalTimeout;
+    this.#patience = patience;
   }
 
   /** Whether a message can still go to the recipients that were accepted. */
@@ -58,9 +61,45 @@ export class OriginLeg {
       const failed = await this.#begin();
       if (failed) return failed;
     }
-    const outcome = await this.#step("rcpt", (session) => session.rcpt(to));
+    const paused = this.#hasPaused();
+    let outcome = await this.#step("rcpt", (session) => session.rcpt(to));
+    if (paused && this.#wasLeft(outcome)) {
+      const failed = await this.#anew();
+      if (failed) return failed;
+      outcome = await this.#step("rcpt", (session) => session.rcpt(to));
+    }
     if (!this.#session?.usable && outcome.kind === "unavailable") this.#ended = outcome;
+    if (outcome.kind === "delivered") this.#taken.push(to);
     return outcome;
+  }
+
+  #hasPaused(): boolean {
+    return Date.now() - this.#heard >= this.#patience.stale;
+  }
+
+  /** The conversation broke, and not for want of our own time. */
+  #wasLeft(outcome: Outcome): boolean {
+    return outcome.kind === "unavailable" && !this.#ended && this.#session?.usable === false;
+  }
+
+  /**
+   * The origin has hung up while the sender paused. It may: that says nothing about how it is, and must not lose the message of
+   * a slow sender. @returns what is the matter where it does not take the same recipients once more
+   */
+  async #anew(): Promise<Outcome | null> {
+    this.#session?.close();
+    this.#session = null;
+    const failed = await this.#begin();
+    if (failed) return failed;
+    for (const to of this.#taken) {
+      const outcome = await this.#step("rcpt", (session) => session.rcpt(to));
+      if (outcome.kind === "delivered") continue;
+      // Of several, the others were told that they were taken: none of them may be refused for this one.
+      this.#ended = this.#taken.length === 1 ? outcome : othersNow(outcome);
+      this.close();
+      return this.#ended;
+    }
+    return null;
   }
 
   async #begin(): Promise<Outcome | null> {
@@ -91,13 +130,22 @@ export class OriginLeg {
     const session = this.#session;
     if (this.#ended) return;
     if (!session) return this.#end({ kind: "unavailable", where: "origin", phase: "data", reason: "dropped" });
-    const writer = await this.#budget.spend(
-      () => session.data(),
-      () => this.#late("data"),
-    );
+    const paused = this.#hasPaused();
+    let writer = await this.#data(session);
+    if (paused && !isWriter(writer) && this.#wasLeft(writer)) {
+      if (await this.#anew()) return;
+      if (this.#session) writer = await this.#data(this.#session);
+    }
     if (!isWriter(writer)) return this.#end(writer);
     this.#writer = writer;
     await this.write(trace);
+  }
+
+  #data(session: OriginSession): Promise<MessageWriter | Refused | Unavailable> {
+    return this.#budget.spend<MessageWriter | Refused | Unavailable>(
+      () => session.data(),
+      () => this.#late("data"),
+    );
   }
 
   /** Once the leg has ended, chunks are dropped. */
@@ -126,7 +174,7 @@ export class OriginLeg {
     // From here on the connection is the wait's: to close the leg does not end it.
     this.#writer = null;
     this.#session = null;
-    const outcome = writer.finish(this.#finalTimeout).finally(() => session.close());
+    const outcome = writer.finish(this.#patience.background).finally(() => session.close());
     this.#lineEndsChanged = writer.lineEndsChanged;
     return this.#budget.spend<Outcome | Late>(
       () => outcome,
@@ -151,7 +199,7 @@ export class OriginLeg {
   async #step(phase: "mail" | "rcpt", step: (session: OriginSession) => Promise<Outcome>): Promise<Outcome> {
     const session = this.#session;
     if (!session) return { kind: "unavailable", where: "origin", phase, reason: "dropped" };
-    return this.#budget.spend(
+    const outcome = await this.#budget.spend(
       () => step(session),
       (): Outcome => {
         const late = this.#late(phase);
@@ -160,6 +208,8 @@ export class OriginLeg {
         return late;
       },
     );
+    this.#heard = Date.now();
+    return outcome;
   }
 
   #late(phase: Unavailable["phase"]): Unavailable {
@@ -172,4 +222,10 @@ export class OriginLeg {
       detail: "the sender could not wait longer",
     };
   }
+}
+
+/** No evidence: it takes mail, but not all of the same recipients. Each of them may come again. */
+function othersNow(outcome: Outcome): Unavailable {
+  const detail = `after a pause not the same recipients were taken: ${describeOutcome(outcome)}`;
+  return { kind: "unavailable", where: "path", phase: "rcpt", reason: "unsupported", detail };
 }

@@ -1,5 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
-import { GATEWAY_FRAME_BYTES, GATEWAY_WINDOW } from "../../../src/core/limits.ts";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { GATEWAY_FRAME_BYTES, GATEWAY_WINDOW, MX_MESSAGE_TIMEOUT } from "../../../src/core/limits.ts";
 import type { Reply } from "../../../src/core/outcome.ts";
 import { converse } from "../../../src/worker/access/gateway/conversation.ts";
 import type { MessageSource, Transaction } from "../../../src/worker/receive/contract.ts";
@@ -64,6 +64,19 @@ describe("a gateway's transaction", () => {
       "b@example.org",
       "c@example.org",
     ]);
+  });
+
+  it("waits for a message that takes its sender as long as the MX port allows", async () => {
+    const { gateway } = begin();
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    gateway.say(MAIL);
+    gateway.say({ op: "rcpt", to: "b@example.org" });
+    await gateway.reply();
+    await vi.advanceTimersByTimeAsync(MX_MESSAGE_TIMEOUT);
+    gateway.say({ op: "data", size: 1 });
+    gateway.send(Uint8Array.of(46));
+    expect(await gateway.reply()).toEqual({ ...ok, text: "46" });
   });
 
   it("of an empty message waits for no octets", async () => {
