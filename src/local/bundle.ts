@@ -42,6 +42,11 @@ export async function bundleWorker(config: string, folder: string): Promise<Bund
     const { stdout = "", stderr = "", message } = error as Error & { stdout?: string; stderr?: string };
     throw new Error(`The Worker could not be bundled: ${`${stderr}\n${stdout}`.trim() || message}`);
   }
+  return listModules(folder);
+}
+
+/** @returns what a bundle in this folder has, the main module first */
+export function listModules(folder: string): BundledModule[] {
   const files = readdirSync(folder).sort();
   const main = files.filter((file) => file.endsWith(".js"));
   if (main.length !== 1) throw new Error(`The bundle in ${folder} should have one script, it has ${main.length}.`);

@@ -5,11 +5,11 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { bundleWorker } from "./bundle.ts";
 import { keepCertificate } from "./certificate.ts";
 import { startClock } from "./clock.ts";
 import { writeWhole } from "./file.ts";
 import { startGateway } from "./gateway-process.ts";
+import { keptBundle } from "./kept-bundle.ts";
 import { migrate } from "./migrate.ts";
 import { endOrphans, takeFolder } from "./orphan.ts";
 import { startRuntime } from "./runtime.ts";
@@ -68,7 +68,7 @@ export async function startHoldfast(
     const tls = settings.tls ?? keepCertificate(state, settings.hostname);
 
     const shards = keepShards(state, settings.shards);
-    const modules = await bundleWorker(config, join(state, "bundle"));
+    const modules = await keptBundle(config, join(state, "bundle"));
     const relayPort = settings.relayPort === 0 ? await freePort() : settings.relayPort;
     const bindings = workerBindings(settings, secrets, relayPort);
     const runtime = await startRuntime({

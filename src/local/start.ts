@@ -1,5 +1,4 @@
 /** `npm start`. */
-import { startHoldfast } from "./holdfast.ts";
 import { parseSettings } from "./settings.ts";
 
 const parsed = parseSettings(process.env);
@@ -17,6 +16,8 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
   });
 
 try {
+  // Bad settings are told at once: wrangler and Miniflare, which come with this, take seconds to load.
+  const { startHoldfast } = await import("./holdfast.ts");
   const holdfast = await startHoldfast(parsed.settings);
   const { http, mx } = holdfast.addresses;
   console.log(`panel, webmail, API: ${http}`);

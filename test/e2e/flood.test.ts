@@ -11,9 +11,9 @@ import { MAX_ISOLATE_BYTES } from "../../src/core/limits.ts";
 import type { Reply } from "../../src/core/outcome.ts";
 import { parseSecrets } from "../../src/core/protocol/gateway/signature.ts";
 import type { WorkerLink } from "../../src/gateway/transaction.ts";
-import { bundleWorker } from "../../src/local/bundle.ts";
 import { handOver } from "../../src/local/corpus/hand-over.ts";
 import { CorpusOrigin } from "../../src/local/corpus/origin.ts";
+import { keptBundle } from "../../src/local/kept-bundle.ts";
 import { migrate } from "../../src/local/migrate.ts";
 import { running } from "../../src/local/orphan.ts";
 import { type Runtime, startRuntime } from "../../src/local/runtime.ts";
@@ -83,7 +83,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     port: 0,
     config,
-    modules: await bundleWorker(config, join(state, "bundle")),
+    modules: await keptBundle(config, join(state, "bundle")),
     bindings: {
       HOSTNAME: "mx.holdfast.test",
       OPERATOR_TOKEN: TOKEN,

@@ -6,13 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Addresses } from "../../src/local/holdfast.ts";
 import { endOrphans } from "../../src/local/orphan.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const TOKEN = "operator-token-of-the-tests";
 const PASSWORD = /^operator: operator@localhost, password (\S{20}) \(shown this once\)$/m;
+
+/** Milliseconds: a start takes a busy machine a minute. */
+const TWO_STARTS = 300_000;
 
 const state = mkdtempSync(join(tmpdir(), "holdfast-start-"));
 const started: ChildProcess[] = [];
@@ -93,31 +96,29 @@ const ports = ({ addresses }: Service) => ({ http: Number(new URL(addresses.http
 const ORIGIN = { transport: "smtp", host: "origin.example.org", port: 587, tls: "starttls" };
 const DOMAIN = { continuity: true, coverage: "all", switching: "manual", origin: ORIGIN };
 
-afterEach(async () => {
-  for (const child of started.splice(0))
-    if (child.exitCode === null && child.signalCode === null) await end(child, "SIGTERM");
-});
 afterAll(async () => {
+  for (const child of started) if (child.exitCode === null && child.signalCode === null) await end(child, "SIGTERM");
   // Where the start after SIGKILL failed, its children are still there.
   await endOrphans(state, (line) => console.error(line));
   rmSync(state, { recursive: true, force: true });
 });
 
-describe("npm start", () => {
+describe("npm start, after SIGKILL", () => {
   let password = "";
   let before: { http: number; mx: number };
+  let service: Service;
 
   beforeAll(async () => {
-    const service = await start();
-    before = ports(service);
-    password = PASSWORD.exec(service.output.join("\n"))?.[1] ?? "";
-    const put = await api(service, "PUT", "/api/domains/example.org", DOMAIN);
+    const killed = await start();
+    before = ports(killed);
+    password = PASSWORD.exec(killed.output.join("\n"))?.[1] ?? "";
+    const put = await api(killed, "PUT", "/api/domains/example.org", DOMAIN);
     expect(put.ok, await put.text()).toBe(true);
-    await end(service.child, "SIGKILL");
-  });
+    await end(killed.child, "SIGKILL");
+    service = await start(before);
+  }, TWO_STARTS);
 
-  it("comes back after SIGKILL on the same ports, with its state, and says what it had to end", async () => {
-    const service = await start(before);
+  it("comes back on the same ports, with its state, and says what it had to end", async () => {
     expect(ports(service)).toEqual(before);
     expect(service.output.join("\n")).toMatch(
       /ended the gateway \(process \d+\) that a killed service had left behind\nended the workerd \(process \d+\) that a killed service had left behind/,
@@ -128,7 +129,6 @@ describe("npm start", () => {
   });
 
   it("lets the operator in with the password that the first start printed, and no later one", async () => {
-    const service = await start();
     expect(service.output.join("\n")).not.toMatch(PASSWORD);
     const signIn = (secret: string) =>
       fetch(new URL("/api/session", service.addresses.http), {
@@ -140,25 +140,7 @@ describe("npm start", () => {
     expect((await signIn(`${password}x`)).status).toBe(401);
   });
 
-  it("stops cleanly at SIGTERM: exit code 0, and its ports are closed", async () => {
-    const service = await start();
-    expect(await end(service.child, "SIGTERM")).toBe(0);
-    await expect(greeting(service.addresses.mx)).rejects.toThrow("ECONNREFUSED");
-    await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
-  });
-
-  it("stops cleanly when npm is told to, and leaves nothing behind", async () => {
-    const service = await start({ http: 0, mx: 0 }, true);
-    await end(service.child, "SIGTERM");
-    // npm may be gone a moment before its child.
-    for (let left = 100; left > 0 && (await isUp(service)); left--)
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(await isUp(service)).toBe(false);
-    await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
-  });
-
   it("refuses a second service on the same folder, and leaves the first alone", async () => {
-    const service = await start();
     const second = spawnStart({ HOLDFAST_HTTP_PORT: "0", HOLDFAST_MX_PORT: "0" });
     const [code] = await once(second.child, "close");
     expect(code).toBe(1);
@@ -167,7 +149,6 @@ describe("npm start", () => {
   });
 
   it("names a port that is in use, and exits with 1", async () => {
-    const service = await start();
     const other = mkdtempSync(join(tmpdir(), "holdfast-start-"));
     const { http } = ports(service);
     const second = spawnStart({ HOLDFAST_STATE: other, HOLDFAST_HTTP_PORT: String(http), HOLDFAST_MX_PORT: "0" });
@@ -178,6 +159,24 @@ describe("npm start", () => {
       expect.stringMatching(PASSWORD),
       `127.0.0.1 port ${http} (HOLDFAST_HTTP_PORT) is in use by another program.`,
     ]);
+  });
+
+  it("stops cleanly at SIGTERM: exit code 0, and its ports are closed", async () => {
+    expect(await end(service.child, "SIGTERM")).toBe(0);
+    await expect(greeting(service.addresses.mx)).rejects.toThrow("ECONNREFUSED");
+    await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
+  });
+});
+
+describe("npm start", () => {
+  it("stops cleanly when npm is told to, and leaves nothing behind", async () => {
+    const service = await start({ http: 0, mx: 0 }, true);
+    await end(service.child, "SIGTERM");
+    // npm may be gone a moment before its child.
+    for (let left = 100; left > 0 && (await isUp(service)); left--)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await isUp(service)).toBe(false);
+    await expect(api(service, "GET", "/api/health")).rejects.toThrow("fetch failed");
   });
 
   it("prints every bad setting and starts nothing", async () => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
-import { bundleWorker } from "../../src/local/bundle.ts";
+import { keptBundle } from "../../src/local/kept-bundle.ts";
 import { migrate } from "../../src/local/migrate.ts";
 import { FakeOrigin } from "../support/fake-origin.ts";
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
     convertV4MiniflareOptions({
       ...worker,
       name: "holdfast",
-      modules: (await bundleWorker(CONFIG, join(folder, "bundle"))).map(({ type, path }) => ({ type, path })),
+      modules: (await keptBundle(CONFIG, join(folder, "bundle"))).map(({ type, path }) => ({ type, path })),
       modulesRoot: join(folder, "bundle"),
       bindings: {
         ...worker.bindings,
