@@ -23,19 +23,30 @@ const WORD = "\ue000";
  * @param values of each instance of the field
  */
 export function addressesAsTheyStand(values: readonly string[]): Group[] {
-  const protect = values.map((value) => value.replaceAll("=?", WORD));
+  const protect = values.map((value) => withoutNesting(value.replaceAll("=?", WORD)));
   const restore = (text: string) => text.replaceAll(WORD, "=?");
   return groupsOf(addressParser(protect.join(", ")), restore);
 }
 
 /** The GroupedAddresses form (RFC 8621 §4.1.2.4). @param hint see `letters` */
 export function addressGroups(value: string, hint: string | null): Group[] {
-  return groupsOf(addressParser(letters(value, hint)), (text) => text.normalize("NFC").toWellFormed());
+  return groupsOf(addressParser(withoutNesting(letters(value, hint))), (text) => text.normalize("NFC").toWellFormed());
 }
 
 /** The Addresses form (RFC 8621 §4.1.2.3): without groups. */
 export function mailboxes(value: string, hint: string | null): Mailbox[] {
   return addressGroups(value, hint).flatMap((group) => group.mailboxes);
+}
+
+/** Comments within comments (RFC 5322 §3.2.2) become one: the parser takes the first closing parenthesis for the end. */
+function withoutNesting(text: string): string {
+  if (!/\([^()]*\(/.test(text)) return text;
+  let depth = 0;
+  return text.replace(/"(?:[^"\\]|\\.)*"|\\.|[()]/gs, (found) => {
+    if (found === "(") return depth++ === 0 ? found : "";
+    if (found !== ")" || depth === 0) return found;
+    return --depth === 0 ? found : "";
+  });
 }
 
 function groupsOf(addresses: readonly Address[], text: (raw: string) => string): Group[] {

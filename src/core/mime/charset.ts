@@ -24,11 +24,14 @@ export async function textOf(type: StructuredField, octets: Uint8Array, cut: boo
   const { parameters } = type;
   const label = labelOf(type, octets, cut);
   const flowed = /^flowed$/i.test(parameters.get("format") ?? "") && type.value === "text/plain";
+  const decoder = flowed ? null : decoderFor(label);
+  if (decoder) return decoder.decode(octets).replaceAll("\r\n", "\n");
   const delsp = /^yes$/i.test(parameters.get("delsp") ?? "");
-  // The parser knows the charsets' other names and the flowed format: it is given this one part, as plain text.
+  // The parser knows the flowed format, and charsets by other names: it is given this one part, as plain text.
   const header = `Content-Type: text/plain; charset="${label}"${flowed ? "; format=flowed" : ""}${delsp ? "; delsp=yes" : ""}\n\n`;
-  const { text } = await PostalMime.parse(joined([encoder.encode(header), octets]));
-  return text ?? "";
+  const { text = "" } = await PostalMime.parse(joined([encoder.encode(header), octets]));
+  // It ends the last line in any case.
+  return octets.at(-1) === LF ? text : text.replace(/\n$/, "");
 }
 
 function labelOf({ value, parameters }: StructuredField, octets: Uint8Array, cut: boolean): string {

@@ -9,7 +9,10 @@ export interface StructuredField {
 
 /** Longer ones are made to cost time; no real one is. */
 const MAX_FIELD = 16 * 1024;
-const PARAMETER = /;?\s*([^\s=;"()<>@,]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))/gs;
+const PARAMETER =
+  /;?\s*([^\s=;"()<>@,]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*)((?:[ \t]+(?![^\s=;]*\s*=)[^\s;]+)*))/gs;
+/** Parameters that people put file names into, white space and all, without the quotes that are due. */
+const NAMES = /^(?:file)?name\b/;
 const VALUE = /^[\s"]*([^\s;"=]+)(?=[\s;"]|$)/;
 
 /**
@@ -21,9 +24,10 @@ export function readStructuredField(body: string): StructuredField {
   const value = VALUE.exec(text)?.[1] ?? "";
   const rest = value === "" ? text : text.slice(text.indexOf(value) + value.length);
   const parameters = new Map<string, string>();
-  for (const [, name = "", quoted, token = ""] of rest.matchAll(PARAMETER)) {
+  for (const [, name = "", quoted, token = "", more = ""] of rest.matchAll(PARAMETER)) {
     const key = name.toLowerCase();
-    if (!parameters.has(key)) parameters.set(key, quoted === undefined ? token : quoted.replace(/\\(.)/gs, "$1"));
+    const plain = NAMES.test(key) ? token + more : token;
+    if (!parameters.has(key)) parameters.set(key, quoted === undefined ? plain : quoted.replace(/\\(.)/gs, "$1"));
   }
   return { value: value.toLowerCase(), parameters };
 }

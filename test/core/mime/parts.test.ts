@@ -218,6 +218,8 @@ describe("a structured field", () => {
     ["text/plain; charset=a; charset=b", "text/plain", { charset: "a" }],
     ["attachment; filename=a(1).txt", "attachment", { filename: "a(1).txt" }],
     [";charset=x", "", { charset: "x" }],
+    ["application/x; name=My own.doc; a=b c", "application/x", { name: "My own.doc", a: "b" }],
+    ["application/x; name=My own.doc charset=x", "application/x", { name: "My own.doc", charset: "x" }],
     ["", "", {}],
   ])("%j", (field, value, parameters) => {
     const read = readStructuredField(field);
