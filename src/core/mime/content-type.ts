@@ -10,7 +10,7 @@ export interface StructuredField {
 /** Longer ones are made to cost time; no real one is. */
 const MAX_FIELD = 16 * 1024;
 const PARAMETER =
-  /;?\s*([^\s=;"()<>@,]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*)((?:[ \t]+(?![^\s=;]*\s*=)[^\s;]+)*))/gs;
+  /;?\s*([^\s=;"()<>@,]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*)((?:[ \t]+(?![ \t]|[^\s=;]*\s*=)[^\s;]+)*))/gs;
 /** Parameters that people put file names into, white space and all, without the quotes that are due. */
 const NAMES = /^(?:file)?name\b/;
 const VALUE = /^[\s"]*([^\s;"=]+)(?=[\s;"]|$)/;
