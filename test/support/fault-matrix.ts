@@ -1,6 +1,6 @@
 /**
  * Writes docs/fault-matrix.md from what the tests of test/worker/faults found: a reporter, since tests in workerd have no
- * files. A run of a part of them, or one with a failure, leaves the page as it is.
+ * files. Each file of tests has a part of the page; what was not played, or not all of it, or failed, leaves its part as it is.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -14,8 +14,8 @@ const HEAD = `# The fault matrix
 
 Written by the tests in \`${FOLDER}\`; not to be edited by hand.
 
-Each scenario is played once without a fault, to learn which calls it makes to R2, D1 and the domain's object (or which steps
-it takes with the origin, or which frames with the gateway), and then once for each of them and each way to fail: a call that is
+Each scenario is played once without a fault, to learn which calls it makes to R2, D1 and objects (or which steps
+it takes with the origin, or which frames with a gateway), and then once for each of them and each way to fail: a call that is
 added later is in here by itself. Each time is checked, from the outside:
 
 - **not lost**: what a sender was told is accepted, the origin has, or the inboxes that it came for until a later run gives it
@@ -42,17 +42,35 @@ export default class FaultMatrix implements Reporter {
     const folder = join(this.#root, FOLDER);
     const files = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
     const played = new Map(modules.map((module) => [relative(folder, module.moduleId), module]));
-    const tables: string[] = [];
-    for (const file of files.sort()) {
-      const module = played.get(file);
-      const tests = module ? [...module.children.allTests()] : [];
-      if (tests.length === 0 || tests.some((test) => test.result().state !== "passed")) return;
-      tables.push(...tablesOf(tests.flatMap((test) => test.meta().faultCell ?? [])));
-    }
     const page = join(this.#root, PAGE);
-    const text = [HEAD, ...tables].join("\n");
-    if (text !== contentOf(page)) writeFileSync(page, text);
+    const before = contentOf(page) ?? "";
+    const known = partsOf(before);
+    const parts = files.sort().flatMap((file) => {
+      const part = partFrom(played.get(file)) ?? known.get(file);
+      return part === undefined ? [] : [`${markOf(file)}\n\n${part}`];
+    });
+    const text = [HEAD, ...parts].join("\n");
+    if (text !== before) writeFileSync(page, text);
   }
+}
+
+/** Not shown by whoever shows Markdown. */
+const markOf = (file: string): string => `<!-- ${file} -->`;
+const MARK = /^<!-- (\S+\.test\.ts) -->$/m;
+
+/** What the page has of each file. */
+function partsOf(page: string): Map<string, string> {
+  const [, ...rest] = page.split(MARK);
+  const parts = new Map<string, string>();
+  for (let at = 0; at + 1 < rest.length; at += 2) parts.set(rest[at] ?? "", `${(rest[at + 1] ?? "").trim()}\n`);
+  return parts;
+}
+
+/** @returns null where not all of it was played, and went well */
+function partFrom(module: TestModule | undefined): string | null {
+  const tests = module ? [...module.children.allTests()] : [];
+  if (tests.length === 0 || tests.some((test) => test.result().state !== "passed")) return null;
+  return tablesOf(tests.flatMap((test) => test.meta().faultCell ?? [])).join("\n");
 }
 
 function contentOf(path: string): string | null {

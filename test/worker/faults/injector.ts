@@ -1,12 +1,8 @@
 /**
- * Stands in front of the bindings (D1, R2, the domains' objects) of this test file, whoever calls them: the Worker or an
- * object. It learns which calls a piece of work makes, and makes one of them fail.
+ * Learns which calls a piece of work makes to what stands in front of the bindings (bindings.ts), and makes one of them fail.
  */
-import { env } from "cloudflare:test";
 import { vi } from "vitest";
-import { DomainObject } from "../../../src/worker/domain/object.ts";
-import { calm, hasten, hurry } from "./haste.ts";
-import { describeStatements } from "./statement.ts";
+import { type Haste, hasten } from "./haste.ts";
 
 /**
  * `before`: throws without effect. `after`: takes effect, then throws. `never`: no effect and no answer. `neverAfter`: takes
@@ -41,8 +37,20 @@ export class InjectedFault extends Error {
 interface Watch {
   readonly counts: Map<string, number>;
   readonly fault: { readonly call: Call; readonly kind: Fault } | null;
+  readonly limits: readonly Haste[];
   fired: boolean;
 }
+
+/** Waits of the product for others than bindings, and how much more than the shortest the longer of them take. */
+export interface Waits {
+  readonly files: readonly string[];
+  readonly more?: number | undefined;
+}
+
+const NO_MORE: Waits = { files: [] };
+
+/** The product's waits for a binding. */
+const WAITS = ["store/deadline.ts"];
 
 let watch: Watch | null = null;
 
@@ -55,16 +63,26 @@ export async function learn(work: () => Promise<unknown>): Promise<Call[]> {
   return calls.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.nth - b.nth));
 }
 
-/** Runs `work` with that call failing. @returns whether the call was made */
-export async function withFault(call: Call, kind: Fault, work: () => Promise<unknown>): Promise<boolean> {
-  return (await watched({ call, kind }, work)).fired;
+/**
+ * Runs `work` with that call failing.
+ * @param waits further ones, for whoever does not answer
+ * @returns whether the call was made
+ */
+export async function withFault(
+  call: Call,
+  kind: Fault,
+  work: () => Promise<unknown>,
+  waits: Waits = NO_MORE,
+): Promise<boolean> {
+  return (await watched({ call, kind }, work, waits)).fired;
 }
 
-async function watched(fault: Watch["fault"], work: () => Promise<unknown>): Promise<Watch> {
-  const mine: Watch = { counts: new Map(), fault, fired: false };
-  watch = mine;
+async function watched(fault: Watch["fault"], work: () => Promise<unknown>, waits: Waits = NO_MORE): Promise<Watch> {
   // Whoever waits for an answer that never comes need not wait for the whole of its limit.
-  if (fault?.kind === "never" || fault?.kind === "neverAfter") hasten(["store/deadline.ts"], QUICK, false);
+  const silent = fault?.kind === "never" || fault?.kind === "neverAfter";
+  const limits = silent ? [hasten(WAITS, QUICK, false), hasten(waits.files, QUICK, false, waits.more)] : [];
+  const mine: Watch = { counts: new Map(), fault, limits, fired: false };
+  watch = mine;
   // What is made to fail is told to the console, hundreds of times with its stack: that helps nobody.
   const silenced = [vi.spyOn(console, "error"), vi.spyOn(console, "warn")];
   for (const spy of silenced) spy.mockImplementation(() => undefined);
@@ -73,13 +91,24 @@ async function watched(fault: Watch["fault"], work: () => Promise<unknown>): Pro
     return mine;
   } finally {
     watch = null;
-    calm();
+    for (const limit of limits) limit.end();
     for (const spy of silenced) spy.mockRestore();
   }
 }
 
+let called: ((name: string) => Promise<void>) | null = null;
+
+/** What is to happen before each call; null: nothing. */
+export function beforeEachCall(hook: typeof called): void {
+  called = hook;
+}
+
+/** Whether the call that is to fail has been made. */
+export const hasStruck = (): boolean => watch?.fired === true;
+
 /** One call of a binding. The work begins in the same turn, as it would without an injector. */
-async function through<T>(name: string, work: () => Promise<T>): Promise<T> {
+export async function through<T>(name: string, work: () => Promise<T>): Promise<T> {
+  if (called) await called(name);
   const kind = strikes(name);
   if (kind === null) return work();
   if (kind === "after" || kind === "neverAfter") await work();
@@ -87,125 +116,17 @@ async function through<T>(name: string, work: () => Promise<T>): Promise<T> {
   return new Promise<never>(() => undefined);
 }
 
-function strikes(name: string): Fault | null {
+/** Counts a call of that name. @returns how it fails, if it is to */
+export function strikes(name: string): Fault | null {
   if (!watch) return null;
   const nth = (watch.counts.get(name) ?? 0) + 1;
   watch.counts.set(name, nth);
   const { fault } = watch;
   if (fault?.call.name !== name || fault.call.nth !== nth) return null;
   watch.fired = true;
-  hurry();
+  for (const limit of watch.limits) limit.hurry();
   return fault.kind;
 }
 
 /** Milliseconds: many times what a call to a binding takes here. */
 const QUICK = 150;
-
-type Method = (...args: never[]) => unknown;
-
-function replace<T extends object>(target: T, name: keyof T & string, make: (original: Method) => Method): void {
-  const original = Reflect.get(target, name) as Method;
-  Object.defineProperty(target, name, {
-    configurable: true,
-    value: make((...args) => Reflect.apply(original, target, args)),
-  });
-}
-
-function stand(database: D1Database, called: string): void {
-  const originals = new WeakMap<object, { statement: D1PreparedStatement; sql: string }>();
-  const wrap = (statement: D1PreparedStatement, sql: string): D1PreparedStatement => {
-    const proxy = new Proxy(statement, {
-      get(target, name) {
-        if (name === "bind") return (...values: unknown[]) => wrap(target.bind(...values), sql);
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return (...args: unknown[]) =>
-          through(
-            `${called}: ${describeStatements([sql])}`,
-            () => Reflect.apply(value, target, args) as Promise<unknown>,
-          );
-      },
-    });
-    originals.set(proxy, { statement, sql });
-    return proxy;
-  };
-  replace(database, "prepare", (prepare) => (sql: string) => wrap(prepare(sql as never) as D1PreparedStatement, sql));
-  replace(database, "batch", (batch) => (statements: D1PreparedStatement[]) => {
-    const known = statements.map((each) => originals.get(each) ?? { statement: each, sql: "" });
-    const name = `${called}: batch ${describeStatements(known.map(({ sql }) => sql))}`;
-    return through(name, () => batch(known.map(({ statement }) => statement) as never) as Promise<unknown>);
-  });
-}
-
-function standBeforeStore(bucket: R2Bucket): void {
-  for (const method of ["head", "list", "delete"] as const) {
-    replace(
-      bucket,
-      method,
-      (original) =>
-        (...args) =>
-          through(`R2: ${method}`, () => original(...args) as Promise<unknown>),
-    );
-  }
-  replace(bucket, "put", (put) => (...args: unknown[]) => {
-    const name = args[1] instanceof ReadableStream ? "R2: put of a stream" : "R2: put";
-    return through(name, () => put(...(args as never[])) as Promise<unknown>);
-  });
-  replace(bucket, "get", (get) => async (...args) => {
-    const object = (await through("R2: get", () => get(...args) as Promise<unknown>)) as R2ObjectBody | null;
-    const kind = object && strikes("R2: body of a get");
-    return object && kind ? withBody(object, failing(object.body, kind)) : object;
-  });
-}
-
-function withBody(object: R2ObjectBody, body: ReadableStream): R2ObjectBody {
-  return new Proxy(object, {
-    get: (target, name) => {
-      if (name === "arrayBuffer") return () => new Response(body).arrayBuffer();
-      return name === "body" ? body : Reflect.get(target, name, target);
-    },
-  });
-}
-
-/** Octets that do not come, or come and do not end. */
-function failing(body: ReadableStream<Uint8Array>, kind: Fault): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  const all = kind === "after" || kind === "neverAfter";
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const piece = all ? await reader.read() : { done: true as const };
-      if (!piece.done) return controller.enqueue(piece.value);
-      if (kind === "never" || kind === "neverAfter") return new Promise<never>(() => undefined);
-      controller.error(new InjectedFault("R2: these octets were made to fail"));
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
-}
-
-/** What a stub can be asked: whatever the class has, but for what the platform calls. */
-const RPC = Object.getOwnPropertyNames(DomainObject.prototype).filter(
-  (name) => name !== "constructor" && name !== "alarm",
-);
-
-/** The stub itself, for the tests need a real one as their own way into an object; its methods are ours. */
-function standBeforeObjects(namespace: DurableObjectNamespace): void {
-  replace(namespace, "getByName", (getByName) => (name: string) => {
-    const stub = getByName(name as never) as DurableObjectStub;
-    for (const method of RPC) {
-      const original = Reflect.get(stub, method) as Method;
-      Object.defineProperty(stub, method, {
-        value: (...args: never[]) =>
-          through(`domain's object: ${method}`, () => Reflect.apply(original, stub, args) as Promise<unknown>),
-      });
-    }
-    return stub;
-  });
-}
-
-for (const [name, binding] of Object.entries(env)) {
-  if (name === "DIRECTORY") stand(binding as D1Database, "D1 directory");
-  const shard = /^SHARD_(\d+)$/.exec(name)?.[1];
-  if (shard !== undefined) stand(binding as D1Database, `D1 shard ${shard}`);
-}
-standBeforeStore(env.MAIL);
-standBeforeObjects(env.DOMAIN as unknown as DurableObjectNamespace);

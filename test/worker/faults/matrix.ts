@@ -1,13 +1,16 @@
 /** A scenario, once for each call that it makes and each way in which that call can fail. */
 import { describe, expect, it } from "vitest";
 import type {} from "../../support/fault-cell.ts";
-import { type Call, FAULTS, faultsOf, learn, withFault } from "./injector.ts";
+import "./bindings.ts";
+import { type Call, FAULTS, type Fault, faultsOf, learn, withFault } from "./injector.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
 
 /** The part of a scenario in which a call may fail. */
 export interface Attempt {
   /** What fails; empty where nothing does. */
   readonly call: string;
+  /** How; null where nothing does. */
+  readonly fault: Fault | null;
   /** To be called once. */
   run(work: () => Promise<unknown>): Promise<void>;
 }
@@ -22,13 +25,27 @@ export type Scenario = (attempt: Attempt) => Promise<string>;
 const CASE_TIMEOUT = 30_000;
 const COLUMNS = Object.values(FAULTS);
 
-export function matrix(title: string, scenario: Scenario): void {
+export interface MatrixOptions {
+  /** Only these calls fail; the others do in another scenario. */
+  readonly only?: (call: Call) => boolean;
+  /** Files of the product that wait for these calls, but for store/deadline.ts. */
+  readonly waits?: readonly string[];
+  /** Milliseconds that the longer ones of those waits take more; absent: as many as all others. */
+  readonly more?: number;
+}
+
+export function matrix(
+  title: string,
+  scenario: Scenario,
+  { only = () => true, waits = [], more }: MatrixOptions = {},
+): void {
   describe(title, async () => {
     let calls: Call[] = [];
     const came = await scenario({
       call: "",
+      fault: null,
       async run(work) {
-        calls = await learn(work);
+        calls = (await learn(work)).filter(only);
       },
     });
 
@@ -44,8 +61,9 @@ export function matrix(title: string, scenario: Scenario): void {
           let fired = false;
           const came = await scenario({
             call: call.name,
+            fault,
             async run(work) {
-              fired = await withFault(call, fault, work);
+              fired = await withFault(call, fault, work, { files: waits, more });
             },
           });
           expect(fired, "the call was made").toBe(true);
@@ -93,7 +111,7 @@ export async function withScene(
   play: (scene: Scene) => Promise<string>,
   left: "as it was" | "changed" = "as it was",
 ): Promise<string> {
-  const kind = JSON.stringify([options.shards, options.secure]);
+  const kind = JSON.stringify([options.shards, options.secure, options.transport, options.slow]);
   const scene = free.get(kind) ?? (await Scene.open(options));
   free.delete(kind);
   await scene.begin(options);

@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import type { Step, Verb } from "../../support/origin-behaviour.ts";
 import { letter } from "../receive/organisation.ts";
-import { calm, hasten } from "./haste.ts";
+import { hasten } from "./haste.ts";
 import { type Case, table, withScene } from "./matrix.ts";
 import type { Scene, SceneOptions } from "./scene.ts";
 import { Sender, subjectOf } from "./sender.ts";
@@ -34,11 +34,11 @@ function once(phase: string, way: string) {
 }
 
 async function soon(work: () => Promise<unknown>): Promise<void> {
-  hasten(WAITS_FOR_ORIGIN, SOON, true);
+  const limits = hasten(WAITS_FOR_ORIGIN, SOON, true);
   try {
     await work();
   } finally {
-    calm();
+    limits.end();
   }
 }
 

@@ -2,19 +2,30 @@
 import type { Reply } from "../../../src/core/outcome.ts";
 import { send, sendByEmailRouting } from "../receive/organisation.ts";
 
+/** Email Routing hands these octets on. */
+export type Forwarding = (octets: Uint8Array, to: string) => Promise<unknown>;
+
 export type Way = "Email Routing" | "the gateway";
 
 export class Sender {
   readonly #way: Way;
   readonly #octets: Uint8Array<ArrayBuffer>;
+  readonly #forwarding: Forwarding | null;
   /** What was heard for each recipient, at each try. */
   readonly #heard: ReadonlyMap<string, Reply[]>;
   /** How often it came. */
   tries = 0;
 
-  constructor(way: Way, octets: Uint8Array<ArrayBuffer>, recipients: readonly string[]) {
+  /** @param forwarding what `message.forward()` does, where the domain's mail is forwarded */
+  constructor(
+    way: Way,
+    octets: Uint8Array<ArrayBuffer>,
+    recipients: readonly string[],
+    forwarding: Forwarding | null = null,
+  ) {
     this.#way = way;
     this.#octets = octets;
+    this.#forwarding = forwarding;
     this.#heard = new Map(recipients.map((to) => [to, []]));
   }
 
@@ -30,21 +41,35 @@ export class Sender {
     return this.#heard.get(to)?.at(-1);
   }
 
-  /** To everyone who is still to have it; one transaction, or as many as the replies ask for. */
-  async try(): Promise<void> {
+  /**
+   * To everyone who is still to have it; one transaction, or as many as the replies ask for.
+   * @param answered called when the reply has come, before what goes on behind it is waited for
+   */
+  async try(answered: () => Promise<void> = async () => undefined): Promise<void> {
     const to = this.pending;
     if (to.length === 0) return;
     this.tries++;
     if (this.#way === "Email Routing") {
-      for (const one of to) this.#heard.get(one)?.push(await byEmailRouting(one, this.#octets));
+      for (const one of to) this.#heard.get(one)?.push(await this.#byEmailRouting(one, answered));
       return;
     }
-    const { rcpt, final } = await send(to, this.#octets);
+    const { rcpt, final } = await send(to, this.#octets, { answered });
     for (const [index, one] of to.entries()) {
       const reply = rcpt[index];
       const heard = reply && reply.code >= 300 ? reply : final;
       if (heard) this.#heard.get(one)?.push(heard);
     }
+  }
+
+  async #byEmailRouting(to: string, answered: () => Promise<void>): Promise<Reply> {
+    const forwarding = this.#forwarding;
+    const forward = async (inside: string): Promise<EmailSendResult> =>
+      (await forwarding?.(this.#octets, inside)) as EmailSendResult;
+    const more = { ...(forwarding ? { forward } : {}), answered };
+    const { kind, text } = await sendByEmailRouting(to, this.#octets, undefined, more);
+    if (kind === "accepted") return { code: 250, text };
+    // What is thrown out of email() becomes a temporary failure; a permanent one has its code in front.
+    return { code: kind === "rejected" ? Number(text.slice(0, 3)) : 451, text };
   }
 
   /** The codes of all tries, `451, then 250`; those of the recipients where they differ. */
@@ -56,13 +81,6 @@ export class Sender {
 
 function isTemporary(reply: Reply | undefined): boolean {
   return reply === undefined || (reply.code >= 400 && reply.code < 500);
-}
-
-async function byEmailRouting(to: string, octets: Uint8Array<ArrayBuffer>): Promise<Reply> {
-  const { kind, text } = await sendByEmailRouting(to, octets);
-  if (kind === "accepted") return { code: 250, text };
-  // What is thrown out of email() becomes a temporary failure; a permanent one has its code in front.
-  return { code: kind === "rejected" ? Number(text.slice(0, 3)) : 451, text };
 }
 
 /** Messages of the tests are told by their subjects. */

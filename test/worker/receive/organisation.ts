@@ -71,6 +71,8 @@ export interface Sending {
   /** Octets a chunk. */
   readonly chunk?: number;
   readonly patience?: Partial<Patience>;
+  /** Called when the reply has come, before what goes on behind it is waited for. */
+  readonly answered?: () => Promise<void>;
 }
 
 /** One SMTP transaction as the gateway brings it. @returns the replies to each RCPT, and to the final dot where it came to that */
@@ -81,6 +83,7 @@ export async function send(
 ): Promise<{ rcpt: Reply[]; final: Reply | null }> {
   const ctx = createExecutionContext();
   const { rcpt, final } = await transact(ctx, to, octets, sending);
+  await sending.answered?.();
   await waitOnExecutionContext(ctx);
   return { rcpt, final };
 }
@@ -114,6 +117,10 @@ export async function* inChunks(octets: Uint8Array, size: number): AsyncGenerato
   for (let at = 0; at < octets.length; at += size) yield octets.subarray(at, at + size);
 }
 
+export interface ByEmailRouting
+  extends Partial<Pick<ForwardableEmailMessage, "forward" | "canBeForwarded" | "raw">>,
+    Pick<Sending, "answered"> {}
+
 /**
  * As Email Routing calls `email()`.
  * @param more in place of what the message has
@@ -123,7 +130,7 @@ export async function sendByEmailRouting(
   to: string,
   octets: Uint8Array<ArrayBuffer>,
   from = "somebody@example.net",
-  more: Partial<Pick<ForwardableEmailMessage, "forward" | "canBeForwarded" | "raw">> = {},
+  { answered, ...more }: ByEmailRouting = {},
   environment: Env = env as Env,
 ) {
   const ctx = createExecutionContext();
@@ -149,6 +156,7 @@ export async function sendByEmailRouting(
   } catch (error) {
     return { kind: "temporary" as const, text: error instanceof Error ? error.message : String(error) };
   } finally {
+    await answered?.();
     await waitOnExecutionContext(ctx);
   }
 }
