@@ -364,3 +364,27 @@ export const MOVE_SETTLE = MX_MESSAGE_TIMEOUT + 15 * 60_000;
 export const MOVE_PATIENCE = 3_000;
 /** … and looks again after this. */
 export const MOVE_POLL = 150;
+
+/** Folders of one mailbox: listing reads them all. */
+export const MAX_FOLDERS = 1_000;
+/** Folders within each other; clients show some ten levels. */
+export const MAX_FOLDER_DEPTH = 20;
+/** Octets of a folder's name in UTF-8: what file systems of mail clients take. */
+export const MAX_FOLDER_NAME_BYTES = 255;
+/** Messages that one act moves, copies, marks or removes: one D1 batch, well below a second. */
+export const MAX_ACT = 1_000;
+/** Messages of one D1 batch of an act, and batches of one request that empties a folder: then it answers how many are left. */
+export const EMPTY_BATCHES = 10;
+/** Keywords of one message, and characters of one (RFC 8621 §4.1.1 allows 255 octets). */
+export const MAX_KEYWORDS = 100;
+export const MAX_KEYWORD = 255;
+/** Change records are kept for at least so many days: whoever was away longer begins anew. */
+export const CHANGE_DAYS = 30;
+/** Changes that one answer tells of. */
+export const MAX_CHANGES = 1_000;
+/** Change records that one run of the purge takes of a shard. */
+export const MAX_CHANGES_PURGED = 20_000;
+/** Messages of an account's archive that are counted anew at each look; beyond it the count so far is remembered. */
+export const ARCHIVE_UNCOUNTED = 500;
+/** Characters of the name that a caller gives a request, so that its repeat is known. */
+export const MAX_REQUEST_NAME = 128;

@@ -69,7 +69,7 @@ it("normal, covered, origin says 5xx to the final dot: 1 R2 class A operation, n
   expect(await costOf("ann")).toMatchObject(costing(554, ROWS.normalRefused));
 });
 
-it("normal, covered, origin unavailable: 1 R2 class A operation, 10 rows written, 3 Durable Object requests", async () => {
+it("normal, covered, origin unavailable: 1 R2 class A operation, 12 rows written, 3 Durable Object requests", async () => {
   await organisation.origin.set({ steps: { rcpt: "451 4.7.1 later" } });
   // The plan, the evidence at once, and that something waits.
   expect(await costOf("ann")).toMatchObject(costing(250, ROWS.normalUnavailable));
@@ -85,7 +85,7 @@ it("normal, not covered, origin unavailable: nothing stored, 2 Durable Object re
   expect(await costOf("dan")).toMatchObject(costing(451, ROWS.uncoveredUnavailable));
 });
 
-it("emergency, covered: 1 R2 class A operation, 10 rows written, 1 Durable Object request; 3 rows at failback", async () => {
+it("emergency, covered: 1 R2 class A operation, 12 rows written, 1 Durable Object request; 4 rows at failback", async () => {
   await mode("emergency");
   const octets = letter({ Subject: "To be given back" });
   expect(await costOf("ann", octets)).toMatchObject(costing(250, ROWS.emergency));

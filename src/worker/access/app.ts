@@ -21,13 +21,13 @@ export function createApp(): Api {
     c.header("referrer-policy", "no-referrer");
   });
   app.use((_c, next) => within(next(), ANSWER_TIMEOUT, "the answer"));
-  app.use(
-    bodyLimit({
-      maxSize: MAX_REQUEST_BYTES,
-      onError: (c) =>
-        answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${MAX_REQUEST_BYTES} octets.` }),
-    }),
-  );
+  const limited = bodyLimit({
+    maxSize: MAX_REQUEST_BYTES,
+    onError: (c) =>
+      answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${MAX_REQUEST_BYTES} octets.` }),
+  });
+  // Mail has a limit of its own, and is not held whole.
+  app.use((c, next) => (isMail(c.req.header("content-type")) ? next() : limited(c, next)));
   app.use(authenticate);
   app.route("/", createApi());
   app.route("/", createPages());
@@ -35,6 +35,8 @@ export function createApp(): Api {
   app.onError((error, c) => answer(c, problemOf(error)));
   return app;
 }
+
+const isMail = (type: string | undefined): boolean => /^message\/rfc822\s*(;|$)/i.test(type ?? "");
 
 function problemOf(error: Error): Problem {
   if (error instanceof HTTPException) return problemOfException(error);

@@ -7,7 +7,7 @@ import type { Envelope } from "../../core/envelope.ts";
 import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
-import { firstNumberOf, nextNumber } from "../store/numbers.ts";
+import { firstNumberOf, nextArchiveNumber, nextNumber } from "../store/numbers.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
 import { scopeTokens } from "./scope.ts";
 import { type Threaded, threadMatch, threadTokens } from "./thread.ts";
@@ -30,7 +30,23 @@ export interface IndexEntry {
   readonly envelope: Envelope;
   /** JSON of the origin's reply where the origin has refused it: then it does not wait any more. */
   readonly refusal?: string;
+  /** Its owner puts it into a folder: it neither came nor went, and is none of the archive's. */
+  readonly own?: boolean;
 }
+
+/** Where an owner's own message goes, and how it lies there. */
+export interface OwnPlace {
+  /** Should it be gone by then, the inbox takes its place: nothing is lost. */
+  readonly folder: number;
+  /** Bits, see store/flags.ts. */
+  readonly flags: number;
+  /** JSON list, or null. */
+  readonly keywords: string | null;
+  /** Unix milliseconds; null: now. */
+  readonly internalAt: number | null;
+}
+
+type Portal = "waiting" | "again" | "sent" | OwnPlace;
 
 export interface Indexed {
   /** False: the index had it already, within REPEAT_WINDOW. */
@@ -42,12 +58,12 @@ export interface Indexed {
 /**
  * Indexes one message for each entry's account; idempotent, since an entry is told by (account, mid, once).
  * @param portal also into the inbox; `waiting`: as part of the backlog, `again`: as what a person had delivered again; or into
- * the folder of what was sent
+ * the folder of what was sent, or where its owner puts it
  */
 export async function indexMessage(
   db: D1Database,
   entries: readonly IndexEntry[],
-  { portal }: { readonly portal: false | "waiting" | "again" | "sent" },
+  { portal }: { readonly portal: false | Portal },
 ): Promise<Indexed[]> {
   if (entries.length === 0) return [];
   // The text travels once for each recipient: with many of them each has a smaller share.
@@ -81,23 +97,34 @@ function portalStatements(
   db: D1Database,
   entry: IndexEntry,
   share: number,
-  portal: "waiting" | "again" | "sent",
+  portal: Portal,
 ): D1PreparedStatement[] {
   const { account, domain, at, refusal } = entry;
   const since = waitingSince(domain, at);
   const waiting = portal === "waiting" ? (refusal === undefined ? since : -since) : null;
+  const own = typeof portal === "object" ? portal : null;
   return [
     retire(db, entry),
     insertMessage(db, entry),
     db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0").bind(account),
     db
       .prepare(
-        `INSERT INTO placement (id, account, message, modseq, created, waiting, refusal)
-         SELECT (SELECT id FROM folder WHERE account = ?1 AND role IN (?4, 'inbox') ORDER BY role = 'inbox' LIMIT 1)
-                * ${FOLDER_STRIDE} + seq, id, last_insert_rowid(), seq, seq, ?2, ?3
+        `INSERT INTO placement (id, account, message, modseq, created, waiting, refusal, flags, keywords, internal_at)
+         SELECT (SELECT id FROM folder WHERE account = ?1 AND gone IS NULL AND (id = ?5 OR role IN (?4, 'inbox'))
+                 ORDER BY role IS 'inbox' LIMIT 1) * ${FOLDER_STRIDE} + seq,
+           id, last_insert_rowid(), seq, seq, ?2, ?3, ?6, ?7, ?8
          FROM account WHERE id = ?1 AND changes() > 0`,
       )
-      .bind(account, waiting, refusal ?? null, portal === "sent" ? "sent" : "inbox"),
+      .bind(
+        account,
+        waiting,
+        refusal ?? null,
+        portal === "sent" ? "sent" : "inbox",
+        own?.folder ?? 0,
+        own?.flags ?? 0,
+        own?.keywords ?? null,
+        own?.internalAt ?? null,
+      ),
     insertText(db, entry, share),
   ];
 }
@@ -133,12 +160,12 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
   return db
     .prepare(
       `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
-         structure)
+         structure, number)
        VALUES (${nextNumber("?13")}, ?1, ?2, ?3,
          coalesce((SELECT m.thread FROM fts JOIN message m ON m.id = fts.rowid
                    WHERE fts MATCH ?4 AND m.account = ?1 ORDER BY fts.rowid LIMIT 1),
                   abs(random() % 9007199254740991)),
-         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14)
+         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ${entry.own ? "0" : nextArchiveNumber("?1")})
        ON CONFLICT (account, mid, once) DO NOTHING`,
     )
     .bind(
@@ -173,7 +200,7 @@ function insertText(db: D1Database, entry: IndexEntry, share: number): D1Prepare
 
 /** What a message is found by. */
 export function fullText(
-  entry: Pick<IndexEntry, "account" | "domain" | "direction" | "envelope"> & {
+  entry: Pick<IndexEntry, "account" | "domain" | "direction" | "envelope" | "own"> & {
     readonly extracted: Threaded & Pick<Extracted, "from" | "to" | "cc" | "attachments" | "text">;
   },
 ): { readonly scope: string; readonly head: string; readonly body: string } {

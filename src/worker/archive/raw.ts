@@ -130,12 +130,13 @@ function flattenChange({ goesTo, waiting }: RawChange): Record<string, string> {
   };
 }
 
-/** @param range of octets; at least one */
-export function getRaw(
-  bucket: R2Bucket,
-  key: string,
-  range?: { readonly offset: number; readonly length: number },
-): Promise<R2ObjectBody | null> {
+/** Octets of a message; at least one. */
+export interface OctetRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export function getRaw(bucket: R2Bucket, key: string, range?: OctetRange): Promise<R2ObjectBody | null> {
   return range ? bucket.get(key, { range }) : bucket.get(key);
 }
 

@@ -2,6 +2,7 @@
 import { decodeWords } from "postal-mime";
 import { attachedParts } from "../../core/mime/attached.ts";
 import { nameOf } from "../../core/mime/fields.ts";
+import { type PartStructure, partAt, type Structure } from "../../core/mime/structure.ts";
 import type { Env } from "../env.ts";
 import { readMessage } from "./message.ts";
 import { MissingOctetsError, octetsOf } from "./octets.ts";
@@ -76,7 +77,26 @@ export interface OpenedAttachment {
 export async function attachment(env: Env, message: StoredMessage, n: number): Promise<OpenedAttachment | null> {
   const structure = await structureOf(env.MAIL, message);
   const part = attachedParts(structure)[n]?.part;
-  if (!part) return null;
+  return part ? openPart(env, message, structure, part) : null;
+}
+
+/**
+ * @param path as IMAP numbers it (RFC 9051 §6.4.5.1), such as `2.1`
+ * @returns null where the message has no such part, or it is a multipart: that has no octets of its own
+ * @throws MissingOctetsError
+ */
+export async function partOf(env: Env, message: StoredMessage, path: string): Promise<OpenedAttachment | null> {
+  const structure = await structureOf(env.MAIL, message);
+  const part = partAt(structure, path);
+  return part && part.kind !== "multipart" ? openPart(env, message, structure, part) : null;
+}
+
+async function openPart(
+  env: Env,
+  message: StoredMessage,
+  { charset }: Structure,
+  part: PartStructure,
+): Promise<OpenedAttachment> {
   const pieces = partOctets(env.MAIL, message.key, part);
   // Where the octets are gone, that is the answer, not an empty file.
   let first: IteratorResult<Uint8Array, void> | null = await pieces.next();
@@ -91,5 +111,5 @@ export async function attachment(env: Env, message: StoredMessage, n: number): P
       await pieces.return(undefined);
     },
   });
-  return { name: nameOf(part, structure.charset) ?? "", type: `${part.type}/${part.subtype}`, octets };
+  return { name: nameOf(part, charset) ?? "", type: `${part.type}/${part.subtype}`, octets };
 }

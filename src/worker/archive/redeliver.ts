@@ -12,7 +12,7 @@ import type { Env } from "../env.ts";
 import { openSecret } from "../identity/secret.ts";
 import { within } from "../store/deadline.ts";
 import { findCopy, findMessage, type MessageRow } from "../store/messages.ts";
-import { placeInInbox } from "../store/placements.ts";
+import { placeInInbox } from "../store/placement-changes.ts";
 import { shardDb } from "../store/shard.ts";
 import { extract } from "./extract.ts";
 import { indexMessage } from "./index.ts";

@@ -2,8 +2,9 @@
  * Ninety days. R2's lifecycle rule takes an archived object on its 91st day; the index lets go of it on the 90th; what the
  * portal still references is copied out of the rule's reach on the 85th. Bounded batches, resumable: each hour goes on.
  */
-import { ARCHIVE_DAYS, INDEX_TIMEOUT, KEEP_DAYS, STORE_TIMEOUT } from "../../core/limits.ts";
+import { ARCHIVE_DAYS, INDEX_TIMEOUT, KEEP_DAYS, MAX_CHANGES_PURGED, STORE_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
+import { purgeChanges } from "../store/changes.ts";
 import { within } from "../store/deadline.ts";
 import {
   dropMessages,
@@ -74,6 +75,7 @@ export async function purge(env: Env, now: number): Promise<Retained> {
       const from = whole ? 0 : await firstSince(db, now - LOOK_BACK_DAYS * DAY);
       await keepReferenced(env, db, from, now, work);
       await dropExpired(env, db, from, now, work);
+      if (whole) await purgeChanges(db, now, MAX_CHANGES_PURGED);
     } catch (error) {
       errors.push(error);
     }

@@ -16,12 +16,12 @@ export interface Fate {
   readonly reply: string | null;
 }
 
-/** What a person did with one mailbox's copy of a waiting message. */
+/** What a person did with one mailbox's copy of a waiting message; `waiting`: took back that it was removed. */
 export interface Taken {
   /** The flight's key. */
   readonly flight: string;
   readonly account: number;
-  readonly how: "kept" | "removed";
+  readonly how: "kept" | "removed" | "waiting";
 }
 
 const DAY = 24 * 3600_000;

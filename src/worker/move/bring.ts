@@ -16,11 +16,12 @@ export interface Pair {
 /** @returns the messages of the page, and where the next one begins; null after the last */
 export async function bringMessagePage(
   pair: Pair,
-  after: number,
-): Promise<{ readonly messages: number; readonly next: number | null }> {
+  after: readonly [number, number],
+): Promise<{ readonly messages: number; readonly next: readonly [number, number] | null }> {
   const rows = await pair.source.messages(after, MOVE_PAGE);
   await bringMessages(pair, rows);
-  return { messages: rows.length, next: rows.length < MOVE_PAGE ? null : (rows.at(-1)?.id ?? null) };
+  const last = rows.at(-1);
+  return { messages: rows.length, next: last && rows.length === MOVE_PAGE ? [last.number, last.id] : null };
 }
 
 /** The placements' messages come first where they are younger than the copy. @returns as above */

@@ -8,6 +8,7 @@ interface Original {
   readonly at: number;
   readonly size: number;
   readonly thread: number;
+  readonly number: number;
 }
 
 interface Copy extends Omit<Original, "id"> {
@@ -36,20 +37,23 @@ export async function hasOutgoing(source: D1Database, account: number): Promise<
 
 /**
  * A page of the oldest. About six rows written a message there, two here.
- * @param after the number of the last message of the page before
+ * @param after the last message of the page before: its number in the archive, and its own
  * @param now unix milliseconds
  */
 export async function clearPage(
   source: D1Database,
   target: D1Database,
   account: number,
-  after: number,
+  after: readonly [number, number],
   now: number,
-): Promise<Cleared & { readonly after: number }> {
+): Promise<Cleared & { readonly after: readonly [number, number] }> {
   const { results } = await within(
     source
-      .prepare("SELECT id, mid, at, size, thread FROM message WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3")
-      .bind(account, after, MOVE_ROWS)
+      .prepare(
+        `SELECT id, number, mid, at, size, thread FROM message INDEXED BY message_account
+         WHERE account = ?1 AND (number, id) > (?2, ?3) ORDER BY number, id LIMIT ?4`,
+      )
+      .bind(account, ...after, MOVE_ROWS)
       .all<Original>(),
     INDEX_TIMEOUT,
     "D1 read of a mailbox that has moved",
@@ -66,7 +70,7 @@ export async function clearPage(
     account,
     safe.map(({ id }) => id),
   );
-  return { messages: safe.length, ended: false, after: last.id };
+  return { messages: safe.length, ended: false, after: [last.number, last.id] };
 }
 
 /** Folders, change records and marks; the account's row stays and says that it has left. */
@@ -97,7 +101,7 @@ async function copiesOf(
   const { results } = await within(
     target
       .prepare(
-        `SELECT a.source, m.mid, m.at, m.size, m.thread FROM arrival a JOIN message m ON m.id = a.target AND m.account = ?1
+        `SELECT a.source, m.number, m.mid, m.at, m.size, m.thread FROM arrival a JOIN message m ON m.id = a.target AND m.account = ?1
          WHERE a.account = ?1 AND a.kind = 'message' AND a.source IN (SELECT value FROM json_each(?2))`,
       )
       .bind(account, JSON.stringify(originals.map(({ id }) => id)))
@@ -109,7 +113,8 @@ async function copiesOf(
 }
 
 function isCopy(one: Original, copy: Copy | undefined): boolean {
-  return copy?.mid === one.mid && copy.at === one.at && copy.size === one.size && copy.thread === one.thread;
+  const { mid, at, size, thread, number } = one;
+  return copy?.mid === mid && copy.at === at && copy.size === size && copy.thread === thread && copy.number === number;
 }
 
 /** The old rows first: dying in between, the next run finds nothing left to compare. */

@@ -59,11 +59,27 @@ export interface FolderRow {
   readonly uidvalidity: number;
   readonly subscribed: number;
   readonly modseq: number;
+  readonly created: number;
   readonly gone: number | null;
+  readonly request: string | null;
+  /** What is in it is counted on each shard by itself; these two only grow. */
+  readonly uidnext: number;
+  readonly highest: number;
+}
+
+/** What of an account goes along beside its rows, as it stands behind the fence. */
+export interface AccountRow {
+  readonly seq: number;
+  readonly purged: number;
+  readonly marked: number;
+  readonly marked_at: number;
+  readonly archive_last: number;
 }
 
 export interface MessageRow {
   readonly id: number;
+  /** In the archive folder; 0: its owner put it into a folder. */
+  readonly number: number;
   readonly mid: string;
   readonly once: string;
   readonly thread: number;
@@ -91,4 +107,7 @@ export interface PlacementRow {
   readonly waiting: number | null;
   readonly refusal: string | null;
   readonly internal_at: number | null;
+  readonly request: string | null;
+  /** `folder * 2^32 + uid` where a move took it. */
+  readonly went: number | null;
 }

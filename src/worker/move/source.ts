@@ -1,12 +1,13 @@
 /** A mailbox on the shard that it leaves. While it is `leaving`, people and mail go on; the triggers note what changes. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
-import type { FolderRow, MessageRow, PlacementRow } from "./contract.ts";
+import type { AccountRow, FolderRow, MessageRow, PlacementRow } from "./contract.ts";
 
 const WHAT = "D1 read of a mailbox that moves";
-const FOLDER = "id, parent, name, role, uidvalidity, subscribed, modseq, gone";
-const MESSAGE = "id, mid, once, thread, direction, at, size, key, sender, subject, preview, meta, structure";
-const PLACEMENT = "id, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at";
+const FOLDER = "id, parent, name, role, uidvalidity, subscribed, modseq, created, gone, request, uidnext, highest";
+const ACCOUNT = "seq, purged, marked, marked_at, archive_last";
+const MESSAGE = "id, number, mid, once, thread, direction, at, size, key, sender, subject, preview, meta, structure";
+const PLACEMENT = "id, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at, request, went";
 
 export interface JournalEntry {
   readonly id: number;
@@ -31,8 +32,8 @@ export class Source {
     await this.#mark("leaving", "move IS NULL OR move IN ('leaving', 'fenced')");
   }
 
-  /** From here on nothing changes. @returns the account's counter */
-  async fence(): Promise<number> {
+  /** From here on nothing changes. @returns what goes along of the account itself */
+  async fence(): Promise<AccountRow> {
     return this.#mark("fenced", "move IN ('leaving', 'fenced')");
   }
 
@@ -55,17 +56,17 @@ export class Source {
     );
   }
 
-  async #mark(move: "leaving" | "fenced" | "left", from: string): Promise<number> {
-    const seq = await within(
+  async #mark(move: "leaving" | "fenced" | "left", from: string): Promise<AccountRow> {
+    const row = await within(
       this.db
-        .prepare(`UPDATE account SET move = ?2 WHERE id = ?1 AND (${from}) RETURNING seq`)
+        .prepare(`UPDATE account SET move = ?2 WHERE id = ?1 AND (${from}) RETURNING ${ACCOUNT}`)
         .bind(this.account, move)
-        .first<number>("seq"),
+        .first<AccountRow>(),
       INDEX_TIMEOUT,
       "D1 mark of a move",
     );
-    if (seq === null) throw new Error(`the account ${this.account} is not in a state to be ${move}`);
-    return seq;
+    if (row === null) throw new Error(`the account ${this.account} is not in a state to be ${move}`);
+    return row;
   }
 
   async countMessages(): Promise<number> {
@@ -77,11 +78,13 @@ export class Source {
     return this.#rows<FolderRow>(`SELECT ${FOLDER} FROM folder WHERE account = ?1 ORDER BY id`);
   }
 
-  /** In the order of their numbers. */
-  messages(after: number, limit: number): Promise<MessageRow[]> {
+  /** In the order of the archive; first those that it does not have. @param after the number there, and the message's own */
+  messages(after: readonly [number, number], limit: number): Promise<MessageRow[]> {
     return this.#rows<MessageRow>(
-      `SELECT ${MESSAGE} FROM message WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3`,
-      after,
+      `SELECT ${MESSAGE} FROM message INDEXED BY message_account WHERE account = ?1 AND (number, id) > (?2, ?3)
+       ORDER BY number, id LIMIT ?4`,
+      after[0],
+      after[1],
       limit,
     );
   }

@@ -87,9 +87,9 @@ async function copy({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange>
       await pair.target.bringFolders(await pair.source.folders());
       return to({ stage: "messages", after: [0, 0], total: await pair.source.countMessages(), copied: 0 });
     case "messages": {
-      const { messages, next } = await orChanges(pair, () => bringMessagePage(pair, progress.after[0]));
+      const { messages, next } = await orChanges(pair, () => bringMessagePage(pair, progress.after));
       const copied = progress.copied + messages;
-      return next === null ? to({ stage: "placements", after: [0, 0], copied }) : to({ after: [next, 0], copied });
+      return next === null ? to({ stage: "placements", after: [0, 0], copied }) : to({ after: next, copied });
     }
     case "placements": {
       const next = await orChanges(pair, () => bringPlacementPage(pair, progress.after));
@@ -118,11 +118,11 @@ async function orChanges<T>(pair: Pair, page: () => Promise<T>): Promise<T> {
 async function turn({ env, now }: Mover, move: Move, pair: Pair): Promise<MoveChange | null> {
   const until = now() + MOVE_FENCE_TIME;
   try {
-    const seq = await pair.source.fence();
+    const account = await pair.source.fence();
     while ((await bringChanges(pair)) > 0) {
       if (now() > until) throw new Error("the last changes did not follow in time");
     }
-    await pair.target.count(seq);
+    await pair.target.count(account);
     const differs = await difference(pair.source.db, pair.target.db, move.mailbox);
     if (differs !== null) return await copyAgain(env, move, pair, differs);
     await switchShard(env.DIRECTORY, move, now());
@@ -164,9 +164,9 @@ async function clear({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange
   // Should the new shard have been set back to a time before.
   await pair.target.open();
   if (await hasOutgoing(pair.source.db, mailbox)) return { dueAt: now() + MOVE_SETTLE };
-  const cleared = await clearPage(pair.source.db, pair.target.db, mailbox, progress.after[0], now());
+  const cleared = await clearPage(pair.source.db, pair.target.db, mailbox, progress.after, now());
   if (!cleared.ended) {
-    const after = [cleared.after, 0] as const;
+    const { after } = cleared;
     return { progress: { ...progress, after, cleared: progress.cleared + cleared.messages } };
   }
   const left = await pair.source.countMessages();

@@ -5,7 +5,7 @@
 import { INDEX_TIMEOUT, MOVE_STATEMENT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
-import type { FolderRow, MessageRow, PlacementRow } from "./contract.ts";
+import type { AccountRow, FolderRow, MessageRow, PlacementRow } from "./contract.ts";
 
 export interface FullText {
   readonly scope: string;
@@ -36,9 +36,20 @@ export class Target {
     );
   }
 
-  /** The counter of the original: UIDs and modseqs go on from it, never back, should this come late. */
-  async count(seq: number): Promise<void> {
-    await this.#run("UPDATE account SET seq = max(seq, ?2) WHERE id = ?1 AND move = 'arriving'", seq);
+  /**
+   * The counter of the original: UIDs and modseqs go on from it, never back, should this come late. What it has forgotten of its
+   * changes is forgotten here.
+   */
+  async count({ seq, purged, marked, marked_at, archive_last }: AccountRow): Promise<void> {
+    await this.#run(
+      `UPDATE account SET seq = max(seq, ?2), purged = ?3, marked = ?4, marked_at = ?5, archive_last = max(archive_last, ?6)
+       WHERE id = ?1 AND move = 'arriving'`,
+      seq,
+      purged,
+      marked,
+      marked_at,
+      archive_last,
+    );
   }
 
   /** In use. */
@@ -88,12 +99,15 @@ export class Target {
       // Out of each other's way first: names may have been exchanged.
       this.#statement(`UPDATE folder SET name = char(1) || id WHERE account = ?1 AND ?2 <> '' AND ${ARRIVING}`, list),
       this.#statement(
-        `INSERT INTO folder (id, account, parent, name, role, uidvalidity, subscribed, modseq, gone)
+        `INSERT INTO folder (id, account, parent, name, role, uidvalidity, subscribed, modseq, created, gone, request, uidnext, highest)
          SELECT value ->> 'id', ?1, value ->> 'parent', value ->> 'name', value ->> 'role', value ->> 'uidvalidity',
-           value ->> 'subscribed', value ->> 'modseq', value ->> 'gone' FROM json_each(?2) WHERE ${ARRIVING}
+           value ->> 'subscribed', value ->> 'modseq', value ->> 'created', value ->> 'gone', value ->> 'request',
+           value ->> 'uidnext', value ->> 'highest' FROM json_each(?2) WHERE ${ARRIVING}
          ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, name = excluded.name, role = excluded.role,
            uidvalidity = excluded.uidvalidity, subscribed = excluded.subscribed, modseq = excluded.modseq,
-           gone = excluded.gone WHERE folder.account = ?1`,
+           created = excluded.created, gone = excluded.gone, request = excluded.request,
+           uidnext = max(folder.uidnext, excluded.uidnext), highest = max(folder.highest, excluded.highest)
+           WHERE folder.account = ?1`,
         list,
       ),
       this.#statement(
@@ -137,10 +151,11 @@ export class Target {
       ...inPieces(added).flatMap((list) => [
         this.#statement(
           `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
-             structure)
+             structure, number)
            SELECT value ->> 'id', ?1, value ->> 'mid', value ->> 'once', value ->> 'thread', value ->> 'direction',
              value ->> 'at', value ->> 'size', value ->> 'key', value ->> 'sender', value ->> 'subject',
-             value ->> 'preview', value ->> 'meta', value ->> 'structure' FROM json_each(?2) WHERE ${ARRIVING}`,
+             value ->> 'preview', value ->> 'meta', value ->> 'structure', value ->> 'number'
+           FROM json_each(?2) WHERE ${ARRIVING}`,
           list,
         ),
         this.#statement(
@@ -190,18 +205,22 @@ export class Target {
       // A change record may outlive its message.
       if (message === undefined && row.gone === null)
         throw new Error(`message ${row.message} has not been brought yet`);
-      return { ...row, id: placementHere(folders, row.id), message: message ?? 0 };
+      const went = row.went === null ? null : placementHere(folders, row.went);
+      return { ...row, id: placementHere(folders, row.id), message: message ?? 0, went };
     });
     await this.#batch(
       inPieces(placed).map((list) =>
         this.#statement(
-          `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at)
+          `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at,
+             request, went)
            SELECT value ->> 'id', ?1, value ->> 'message', value ->> 'modseq', value ->> 'created', value ->> 'flags',
-             value ->> 'keywords', value ->> 'gone', value ->> 'waiting', value ->> 'refusal', value ->> 'internal_at'
+             value ->> 'keywords', value ->> 'gone', value ->> 'waiting', value ->> 'refusal', value ->> 'internal_at',
+             value ->> 'request', value ->> 'went'
            FROM json_each(?2) WHERE ${ARRIVING}
            ON CONFLICT (id) DO UPDATE SET message = excluded.message, modseq = excluded.modseq,
              created = excluded.created, flags = excluded.flags, keywords = excluded.keywords, gone = excluded.gone,
-             waiting = excluded.waiting, refusal = excluded.refusal, internal_at = excluded.internal_at
+             waiting = excluded.waiting, refusal = excluded.refusal, internal_at = excluded.internal_at,
+             request = excluded.request, went = excluded.went
              WHERE placement.account = ?1`,
           list,
         ),

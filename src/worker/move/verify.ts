@@ -1,6 +1,6 @@
 /** Whether a copy is the original, told by sums that each shard makes of its own rows: numbers of rows differ, nothing else may. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
-import { accountToken } from "../archive/scope.ts";
+import { accountToken, ownToken } from "../archive/scope.ts";
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 
@@ -13,16 +13,19 @@ const text = (column: string): string =>
   `sum(length(${column}) * 31 + coalesce(unicode(${column}), 0) + coalesce(unicode(substr(${column}, -1)), 0) * 7)`;
 
 const MESSAGES = `SELECT count(*) AS messages, sum(size) AS size, sum(at % ${BIG}) AS at, sum(thread % ${BIG}) AS thread,
+    sum(number) AS numbers, sum((number % ${SMALL}) * (at % ${SMALL})) AS numbered,
     sum((at % ${SMALL}) * (thread % ${SMALL})) AS pairs, sum(direction = 'in') AS incoming, ${text("mid")} AS mid,
     ${text("once")} AS once, ${text("key")} AS key, ${text("subject")} AS subject, ${text("meta")} AS meta,
     ${text("structure")} AS structure, count(structure) AS structures
   FROM message WHERE account = ?1`;
 
-const FOLDERS = `SELECT f.name, f.role, f.uidvalidity, f.subscribed, f.modseq, f.gone, q.name AS parent, count(p.id) AS placements,
+const FOLDERS = `SELECT f.name, f.role, f.uidvalidity, f.subscribed, f.modseq, f.created AS made, f.gone,
+    f.uidnext, f.request, f.messages AS counted, f.unseen, f.unread, f.deleted, f.size, q.name AS parent, count(p.id) AS placements,
     sum(p.id % ${FOLDER_STRIDE}) AS uids, sum(p.modseq) AS modseqs, sum(p.created) AS created, sum(p.flags) AS flags,
     sum((p.id % ${FOLDER_STRIDE} % ${SMALL}) * (p.flags + 1)) AS flagged, sum(coalesce(p.gone, 0)) AS left,
     sum((p.id % ${FOLDER_STRIDE} % ${SMALL}) * (coalesce(p.waiting, 0) % ${SMALL})) AS waiting, count(p.waiting) AS backlog,
     ${text("p.keywords")} AS keywords, ${text("p.refusal")} AS refusals, sum(coalesce(p.internal_at, 0) % ${BIG}) AS dates,
+    count(p.went) AS moved, sum(p.went % ${FOLDER_STRIDE} % ${SMALL}) AS went, ${text("p.request")} AS requests,
     sum((p.id % ${FOLDER_STRIDE} % ${SMALL}) * ((m.at + m.size) % ${SMALL})) AS messages
   FROM folder f LEFT JOIN folder q ON q.id = f.parent
     LEFT JOIN placement p ON p.account = f.account AND p.id BETWEEN f.id * ${FOLDER_STRIDE} AND (f.id + 1) * ${FOLDER_STRIDE} - 1
@@ -57,7 +60,7 @@ async function sumsOf(db: D1Database, account: number) {
 async function textRows(db: D1Database, account: number): Promise<number> {
   const count = db
     .prepare("SELECT count(*) AS n FROM fts WHERE fts MATCH ?1")
-    .bind(`scope : "${accountToken(account)}"`)
+    .bind(`scope : ("${accountToken(account)}" OR "${ownToken(account)}")`)
     .first<number>("n");
   return (await within(count, INDEX_TIMEOUT, "D1 count of full text")) ?? 0;
 }

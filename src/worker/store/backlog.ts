@@ -82,19 +82,19 @@ export async function placementsWaiting(
   return results.map((row) => row.id);
 }
 
-const GONE = "gone = (SELECT seq FROM account WHERE id = placement.account), waiting = NULL";
+const GONE = "gone = n.modseq, waiting = NULL";
 
 /**
  * The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over, and those
  * whose mailbox has moved: the run meets them on the other shard, and knows that they were delivered.
  */
 export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, `waiting > 0 AND ${livesHere("placement")}`, GONE, []);
+  await leaveBacklog(db, placementIds, livesHere("p"), GONE, []);
 }
 
 /** A person does not want them delivered. @throws where the mailbox has moved meanwhile */
 export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, "waiting > 0", GONE, []);
+  await leaveBacklog(db, placementIds, "true", GONE, []);
 }
 
 /**
@@ -102,11 +102,10 @@ export async function discardWaiting(db: D1Database, placementIds: readonly numb
  * @param refusalJson the origin's reply, JSON of `Reply` (core/outcome.ts)
  */
 export async function markRefused(db: D1Database, placementIds: readonly number[], refusalJson: string): Promise<void> {
-  const which = `waiting > 0 AND ${livesHere("placement")}`;
-  await leaveBacklog(db, placementIds, which, "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
+  await leaveBacklog(db, placementIds, livesHere("p"), "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
 }
 
-/** One counter step and one change for each, in one batch; a repeat changes nothing. */
+/** One step of its account's counter and one change for each, in one batch; a repeat changes nothing. @param which a condition on `p` */
 async function leaveBacklog(
   db: D1Database,
   ids: readonly number[],
@@ -116,15 +115,21 @@ async function leaveBacklog(
 ): Promise<void> {
   if (ids.length === 0) return;
   const list = JSON.stringify(ids);
-  const theirs = `id IN (SELECT value FROM json_each(?1)) AND ${which} AND gone IS NULL`;
+  const theirs = `json_each(?1) e CROSS JOIN placement p ON p.id = e.value WHERE p.waiting > 0 AND p.gone IS NULL AND ${which}`;
   await within(
     db.batch([
       db
-        .prepare(`UPDATE account SET seq = seq + 1 WHERE id IN (SELECT account FROM placement WHERE ${theirs})`)
+        .prepare(
+          `UPDATE account SET seq = seq + n.changes FROM (SELECT p.account, count(*) AS changes FROM ${theirs} GROUP BY 1) n
+           WHERE account.id = n.account`,
+        )
         .bind(list),
       db
         .prepare(
-          `UPDATE placement SET modseq = (SELECT seq FROM account WHERE id = placement.account), ${change} WHERE ${theirs}`,
+          `UPDATE placement SET modseq = n.modseq, ${change} FROM (
+             SELECT p.id, (SELECT seq FROM account WHERE id = p.account) + 1
+               - row_number() OVER (PARTITION BY p.account ORDER BY p.id DESC) AS modseq FROM ${theirs}) n
+           WHERE placement.id = n.id`,
         )
         .bind(list, ...values),
     ]),
@@ -188,7 +193,7 @@ export async function waitingOf(db: D1Database, account: number): Promise<{ id: 
 
 /** They stay in the inbox and are not to be redelivered any more. @throws where the mailbox has moved meanwhile */
 export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, "waiting > 0", "waiting = NULL", []);
+  await leaveBacklog(db, placementIds, "true", "waiting = NULL", []);
 }
 
 /** The placements of messages that wait. @param messages their own numbers */

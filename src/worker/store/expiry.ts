@@ -97,8 +97,8 @@ export async function rekey(db: D1Database, ids: readonly number[], from: string
 }
 
 /**
- * With their full text and their change records; what came into a folder meanwhile stays, and the newest message of all does,
- * since its number would be used again.
+ * With their full text; their change records have a time of their own (changes.ts). What came into a folder meanwhile stays, and
+ * the newest message of all does, since its number would be used again.
  * @returns how many went
  */
 export async function dropMessages(db: D1Database, ids: readonly number[]): Promise<number> {
@@ -111,12 +111,6 @@ export async function dropMessages(db: D1Database, ids: readonly number[]): Prom
       db.prepare(`DELETE FROM fts WHERE rowid IN ${those}`).bind(list),
       // Counted by what it returns: `changes` counts a virtual table's own rows too.
       db.prepare(`DELETE FROM message WHERE id IN ${those} RETURNING id`).bind(list),
-      db
-        .prepare(
-          `DELETE FROM placement WHERE message IN (SELECT value FROM json_each(?1)) AND gone IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = placement.message)`,
-        )
-        .bind(list),
     ]),
     INDEX_TIMEOUT,
     "D1 purge",

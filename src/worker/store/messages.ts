@@ -33,18 +33,57 @@ export function messageRow<T extends StoredRow>(row: T): Omit<T, "meta"> & { rea
   return { ...row, meta: JSON.parse(row.meta) as MessageMeta };
 }
 
-/** Whose it may be shown to is for the caller to decide. Null too where its mailbox has moved: it has another number there. */
+/**
+ * Of the archive. Whose it may be shown to is for the caller to decide. Null too where its mailbox has moved: it has another number
+ * there.
+ */
 export async function findMessage(db: D1Database, id: number): Promise<MessageRow | null> {
   const row = await within(
     db
       .prepare(`SELECT ${MESSAGE_COLUMNS}, m.structure FROM message m JOIN account a ON a.id = m.account WHERE m.id = ?1
-           AND ${shownHere("a")}`)
+           AND m.number > 0 AND ${shownHere("a")}`)
       .bind(id)
       .first<StoredRow>(),
     INDEX_TIMEOUT,
     "D1 read of a message",
   );
   return row && messageRow(row);
+}
+
+/** Any of an account's messages, those that its owner put there too. */
+export async function messageOfAccount(db: D1Database, account: number, id: number): Promise<MessageRow | null> {
+  const row = await within(
+    db
+      .prepare(
+        `SELECT ${MESSAGE_COLUMNS}, m.structure FROM message m JOIN account a ON a.id = m.account
+         WHERE m.id = ?2 AND m.account = ?1`,
+      )
+      .bind(account, id)
+      .first<StoredRow>(),
+    INDEX_TIMEOUT,
+    "D1 read of a message",
+  );
+  return row && messageRow(row);
+}
+
+/** Where a message was put first, whether it is still there or not. By its names, see core/once.ts. */
+export async function firstPlacement(
+  db: D1Database,
+  account: number,
+  mid: string,
+  once: string,
+): Promise<{ readonly id: number; readonly size: number } | null> {
+  return await within(
+    db
+      .prepare(
+        `SELECT p.id, m.size FROM message m CROSS JOIN placement p INDEXED BY placement_message ON p.message = m.id
+         WHERE m.account = ?1 AND m.mid = ?2 AND m.once = ?3 ORDER BY p.created LIMIT 1`,
+      )
+      .bind(account, mid, once)
+      .first<{ id: number; size: number }>(),
+    INDEX_TIMEOUT,
+    "D1 read of a stored message",
+  );
 }
 
 /** The account's own row of a message that came for several, or was copied to it: told by its octets. */

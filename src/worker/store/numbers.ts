@@ -15,6 +15,16 @@ export function firstNumberOf(at: number): number {
 }
 
 /**
+ * SQL for the next number in an account's archive folder (`message.number`). A message's own number would not do for a UID: it
+ * is longer than 32 bits (RFC 9051 §2.3.1.1), and one that is indexed late has a lower one than those that are seen already.
+ * @param account a parameter such as `?1`
+ */
+export function nextArchiveNumber(account: string): string {
+  return `1 + max(coalesce((SELECT max(number) FROM message WHERE account = ${account}), 0),
+    coalesce((SELECT archive_last FROM account WHERE id = ${account}), 0))`;
+}
+
+/**
  * SQL for the number of a new row: behind the others of its second, else the first free one after it.
  * @param first a parameter such as `?1`, bound to `firstNumberOf(at)`
  */

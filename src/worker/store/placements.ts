@@ -1,4 +1,4 @@
-/** Messages in the folders of the portal. Each change is one batch with the account's counter, and a repeat changes nothing. */
+/** Messages in the folders of the portal, read. Each page reads rows in proportion to what it returns. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
@@ -9,31 +9,60 @@ export interface PlacedMessage extends MessageRow {
   /** Of the placement: `folder * 2^32 + uid`. */
   readonly id: number;
   readonly folder: number;
+  readonly uid: number;
   /** The message's own number. */
   readonly message: number;
+  readonly thread: number;
+  readonly modseq: number;
+  /** MODSEQ at which it came to be here. */
+  readonly created: number;
   /** Bits, see flags.ts. */
   readonly flags: number;
+  /** JSON list; null: none. */
+  readonly keywords: string | null;
   /** Above zero: in the backlog; below: refused by the origin; see shard.schema.ts. */
   readonly waiting: number | null;
   /** JSON of the origin's reply. */
   readonly refusal: string | null;
+  /** INTERNALDATE, unix milliseconds. */
+  readonly internalAt: number;
 }
 
-type StoredPlacement = StoredRow & Omit<PlacedMessage, keyof MessageRow | "folder"> & { readonly message: number };
+/** What there is without the message: enough for flags, searches by them, and who keeps a copy of the folder. */
+export interface Entry {
+  readonly id: number;
+  readonly message: number;
+  readonly modseq: number;
+  readonly flags: number;
+  readonly keywords: string | null;
+  readonly waiting: number | null;
+}
+
+type StoredPlacement = StoredRow & Omit<PlacedMessage, keyof MessageRow | "folder" | "uid"> & { readonly message: number };
 
 // The later `id` of a row wins: that of the placement.
-const COLUMNS = `${MESSAGE_COLUMNS}, p.message, p.flags, p.waiting, p.refusal, p.id`;
-const FROM = "FROM placement p JOIN message m ON m.id = p.message JOIN account a ON a.id = m.account";
+const COLUMNS = `${MESSAGE_COLUMNS}, m.thread, p.message, p.modseq, p.created, p.flags, p.keywords, p.waiting, p.refusal,
+  coalesce(p.internal_at, m.at) AS internalAt, p.id`;
+const ENTRY = "p.id, p.message, p.modseq, p.flags, p.keywords, p.waiting";
+// In this order: what is in the folder leads to its message, never the other way round.
+const MESSAGES = "CROSS JOIN message m ON m.id = p.message CROSS JOIN account a ON a.id = p.account";
+const FOLDER = `placement p INDEXED BY placement_live`;
+const WITHIN = `p.id > ?2 * ${FOLDER_STRIDE} AND p.id BETWEEN ?3 AND ?4 AND p.account = ?1 AND p.gone IS NULL`;
 
 function placed(row: StoredPlacement): PlacedMessage {
-  return { ...messageRow(row), folder: Math.floor(row.id / FOLDER_STRIDE) };
+  return { ...messageRow(row), ...whereIs(row.id) };
 }
+
+export const whereIs = (id: number): { readonly folder: number; readonly uid: number } => ({
+  folder: Math.floor(id / FOLDER_STRIDE),
+  uid: id % FOLDER_STRIDE,
+});
 
 /** @returns null where it is not there, or not this account's */
 export async function findPlacement(db: D1Database, account: number, id: number): Promise<PlacedMessage | null> {
   const row = await within(
     db
-      .prepare(`SELECT ${COLUMNS}, m.structure ${FROM} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
+      .prepare(`SELECT ${COLUMNS}, m.structure FROM placement p ${MESSAGES} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
       .bind(id, account)
       .first<StoredPlacement>(),
     INDEX_TIMEOUT,
@@ -42,143 +71,163 @@ export async function findPlacement(db: D1Database, account: number, id: number)
   return row && placed(row);
 }
 
-/** Newest first. @param before the last of the page before; null begins with the newest */
-export async function listPlacements(
+export interface FolderPage {
+  readonly folder: number;
+  /** UIDs, inclusive; absent: from the first, to the last. */
+  readonly from?: number;
+  readonly to?: number;
+  readonly order: "newest" | "oldest";
+  /** Whether those that are flagged \Deleted are among them: IMAP shows them, nobody else does. */
+  readonly deleted: boolean;
+  readonly limit: number;
+}
+
+export async function pageOfFolder(db: D1Database, account: number, page: FolderPage): Promise<PlacedMessage[]> {
+  return (await readPage<StoredPlacement>(db, account, page, COLUMNS, MESSAGES)).map(placed);
+}
+
+/** The same without the messages: a third of the rows. */
+export function entriesOfFolder(db: D1Database, account: number, page: FolderPage): Promise<Entry[]> {
+  return readPage<Entry>(db, account, page, ENTRY, "");
+}
+
+async function readPage<T>(
+  db: D1Database,
+  account: number,
+  { folder, from = 1, to = FOLDER_STRIDE - 1, order, deleted, limit }: FolderPage,
+  columns: string,
+  joins: string,
+): Promise<T[]> {
+  const base = folder * FOLDER_STRIDE;
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT ${columns} FROM ${FOLDER} ${joins} WHERE ${WITHIN} ${deleted ? "" : `AND p.flags & ${DELETED} = 0`}
+         ORDER BY p.id ${order === "newest" ? "DESC" : "ASC"} LIMIT ?5`,
+      )
+      .bind(account, folder, base + Math.max(1, from), base + Math.min(to, FOLDER_STRIDE - 1), limit)
+      .all<T>(),
+    INDEX_TIMEOUT,
+    "D1 read of a folder",
+  );
+  return results;
+}
+
+/** Newest first, as people see a folder. @param before the last of the page before; null begins with the newest */
+export function listPlacements(
   db: D1Database,
   account: number,
   folder: number,
   before: number | null,
   limit: number,
 ): Promise<PlacedMessage[]> {
+  const to = before === null ? {} : { to: before - folder * FOLDER_STRIDE - 1 };
+  return pageOfFolder(db, account, { folder, ...to, order: "newest", deleted: false, limit });
+}
+
+/** By number; those that are not there, or not this account's, are left out. */
+export async function placementsById(
+  db: D1Database,
+  account: number,
+  ids: readonly number[],
+): Promise<PlacedMessage[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT ${COLUMNS} ${FROM} WHERE p.id > ?1 AND p.id < ?2 AND p.account = ?3 AND p.gone IS NULL AND p.flags & ${DELETED} = 0
-         ORDER BY p.id DESC LIMIT ?4`,
+        `SELECT ${COLUMNS} FROM json_each(?2) e CROSS JOIN placement p ON p.id = e.value ${MESSAGES}
+         WHERE p.account = ?1 AND p.gone IS NULL ORDER BY e.key`,
       )
-      .bind(
-        folder * FOLDER_STRIDE,
-        Math.min(before ?? Number.MAX_SAFE_INTEGER, (folder + 1) * FOLDER_STRIDE),
-        account,
-        limit,
-      )
+      .bind(account, JSON.stringify(ids))
       .all<StoredPlacement>(),
     INDEX_TIMEOUT,
-    "D1 read of a folder",
+    "D1 read of messages",
   );
   return results.map(placed);
 }
 
-const SEQ = "(SELECT seq FROM account WHERE id = placement.account)";
-
-/** The counter's step, only where there is something to be changed. @param theirs a condition on `placement p`, of `values` from ?2 on */
-function step(db: D1Database, account: number, theirs: string, ...values: (string | number)[]): D1PreparedStatement {
-  return db
-    .prepare(
-      `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND EXISTS
-         (SELECT 1 FROM placement p WHERE p.account = ?1 AND p.gone IS NULL AND ${theirs})`,
-    )
-    .bind(account, ...values);
-}
-
-/**
- * Into another folder of the account, with a new UID; it is no longer in the backlog there. Into the folder where it is,
- * nothing changes: it goes on waiting.
- * @returns the new placement; null where the message is not there any more, or the folder is none of the account's
- */
-export async function movePlacement(
+/** A conversation over all folders, oldest first. */
+export async function placementsOfThread(
   db: D1Database,
   account: number,
-  id: number,
-  folder: number,
-): Promise<number | null> {
-  if (Math.floor(id / FOLDER_STRIDE) === folder) return (await findPlacement(db, account, id))?.id ?? null;
-  const theirs = `p.id = ?2 AND EXISTS (SELECT 1 FROM folder f WHERE f.id = ?3 AND f.account = ?1 AND f.gone IS NULL)`;
-  const results = await within(
-    db.batch<{ id: number }>([
-      step(db, account, theirs, id, folder),
-      db
-        .prepare(
-          `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, refusal, internal_at)
-           SELECT ?3 * ${FOLDER_STRIDE} + a.seq, p.account, p.message, a.seq, a.seq, p.flags, p.keywords, p.refusal, p.internal_at
-           FROM placement p JOIN account a ON a.id = p.account
-           WHERE p.account = ?1 AND p.gone IS NULL AND ${theirs} RETURNING id`,
-        )
-        .bind(account, id, folder),
-      leave(db, account, id, "changes() > 0"),
-    ]),
+  thread: number,
+  limit: number,
+): Promise<PlacedMessage[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT ${COLUMNS} FROM message m INDEXED BY message_thread
+         CROSS JOIN placement p INDEXED BY placement_message ON p.message = m.id CROSS JOIN account a ON a.id = p.account
+         WHERE m.thread = ?2 AND m.account = ?1 AND p.gone IS NULL AND p.flags & ${DELETED} = 0 ORDER BY m.id, p.id LIMIT ?3`,
+      )
+      .bind(account, thread, limit)
+      .all<StoredPlacement>(),
     INDEX_TIMEOUT,
-    "D1 batch of a move",
+    "D1 read of a conversation",
   );
-  return results[1]?.results[0]?.id ?? null;
+  return results.map(placed);
 }
 
-/** Out of the portal; the archive keeps its copy. */
-export async function removePlacement(db: D1Database, account: number, id: number): Promise<void> {
-  await within(
-    db.batch([step(db, account, "p.id = ?2", id), leave(db, account, id, "true")]),
-    INDEX_TIMEOUT,
-    "D1 batch of a removal",
-  );
-}
-
-function leave(db: D1Database, account: number, id: number, where: string): D1PreparedStatement {
-  return db
-    .prepare(
-      `UPDATE placement SET gone = ${SEQ}, modseq = ${SEQ}, waiting = NULL
-       WHERE id = ?1 AND account = ?2 AND gone IS NULL AND ${where}`,
-    )
-    .bind(id, account);
-}
-
-/** Those that have these flags already are not touched. @param change bits to set and to clear (flags.ts) */
-export async function setFlags(
+/** Where messages lie: all placements of each, over all folders. @param messages their own numbers */
+export async function placementsOfMessages(
   db: D1Database,
   account: number,
-  ids: readonly number[],
-  change: { readonly add: number; readonly remove: number },
-): Promise<void> {
-  const list = JSON.stringify(ids);
-  await within(
-    db.batch([
-      step(
-        db,
-        account,
-        "p.id IN (SELECT value FROM json_each(?2)) AND (p.flags | ?3) & ~?4 <> p.flags",
-        list,
-        change.add,
-        change.remove,
-      ),
-      db
-        .prepare(
-          `UPDATE placement SET flags = (flags | ?3) & ~?4, modseq = ${SEQ}
-           WHERE id IN (SELECT value FROM json_each(?2)) AND account = ?1 AND gone IS NULL AND (flags | ?3) & ~?4 <> flags`,
-        )
-        .bind(account, list, change.add, change.remove),
-    ]),
+  messages: readonly number[],
+): Promise<Entry[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT ${ENTRY} FROM json_each(?2) e CROSS JOIN placement p INDEXED BY placement_message ON p.message = e.value
+         WHERE p.account = ?1 AND p.gone IS NULL ORDER BY p.id`,
+      )
+      .bind(account, JSON.stringify(messages))
+      .all<Entry>(),
     INDEX_TIMEOUT,
-    "D1 batch of flags",
+    "D1 read of where messages lie",
   );
+  return results;
 }
 
-/**
- * A message of the archive into its account's inbox again, as a person asked: no part of the backlog.
- * @throws where the account has no inbox: nobody would see it
- */
-export async function placeInInbox(db: D1Database, account: number, message: number): Promise<void> {
-  const results = await within(
-    db.batch<{ id: number }>([
-      db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1").bind(account),
-      db
-        .prepare(
-          `INSERT INTO placement (id, account, message, modseq, created)
-           SELECT f.id * ${FOLDER_STRIDE} + a.seq, a.id, ?2, a.seq, a.seq
-           FROM account a JOIN folder f ON f.account = a.id AND f.role = 'inbox' WHERE a.id = ?1 RETURNING id`,
-        )
-        .bind(account, message),
-    ]),
+/** What is flagged \Deleted in a folder, oldest first: what EXPUNGE removes. Reads up to the last of them. */
+export async function deletedIn(db: D1Database, account: number, folder: number, limit: number): Promise<number[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT p.id FROM ${FOLDER} WHERE ${WITHIN} AND p.flags & ${DELETED} <> 0 ORDER BY p.id
+         LIMIT min(?5, (SELECT deleted FROM folder WHERE id = ?2 AND account = ?1))`,
+      )
+      .bind(account, folder, folder * FOLDER_STRIDE, (folder + 1) * FOLDER_STRIDE - 1, limit)
+      .all<{ id: number }>(),
     INDEX_TIMEOUT,
-    "D1 batch of a redelivery",
+    "D1 read of what is to be expunged",
   );
-  if (!results[1]?.results[0]) throw new Error(`account ${account} has no inbox`);
+  return results.map(({ id }) => id);
+}
+
+/** What an act on messages has to know before. */
+export interface Known {
+  readonly id: number;
+  /** R2 key. */
+  readonly key: string;
+  /** The envelope recipient. */
+  readonly to: string;
+  /** Above zero: in the backlog. */
+  readonly waiting: number | null;
+  readonly flags: number;
+}
+
+/** By number; those that are not there, or not this account's, are left out. */
+export async function knownPlacements(db: D1Database, account: number, ids: readonly number[]): Promise<Known[]> {
+  const { results } = await within(
+    db
+      .prepare(
+        `SELECT p.id, m.key, m.meta ->> '$.envelope.to' AS "to", p.waiting, p.flags
+         FROM json_each(?2) e CROSS JOIN placement p ON p.id = e.value CROSS JOIN message m ON m.id = p.message
+         WHERE p.account = ?1 AND p.gone IS NULL`,
+      )
+      .bind(account, JSON.stringify(ids))
+      .all<Known>(),
+    INDEX_TIMEOUT,
+    "D1 read of messages",
+  );
+  return results;
 }

@@ -3,7 +3,7 @@
  * live on it. Rows written are what it costs: an integer key 1, each index 1, an FTS5 row 1; so there are no more indexes
  * than the counts in test/worker/costs.test.ts allow.
  */
-import { isNotNull, sql } from "drizzle-orm";
+import { isNotNull, isNull, sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /** One a mailbox; the same number as in the directory. */
@@ -17,6 +17,20 @@ export const account = sqliteTable("account", {
    * (the triggers of the migration `moves` refuse every change), then `left` for ever; there it is `arriving`. Else null.
    */
   move: text("move", { enum: ["leaving", "fenced", "left", "arriving"] }),
+  /**
+   * The archive of the account, counted as far as somebody has looked (store/archive-folder.ts): messages with numbers up to
+   * `countedTo`, and their octets. A trigger takes off what is purged of them; what is younger is counted when it is asked for.
+   */
+  archived: integer("archived").notNull().default(0),
+  archivedSize: integer("archived_size").notNull().default(0),
+  countedTo: integer("counted_to").notNull().default(0),
+  /** The highest number that a purged message had: numbers never come twice. */
+  archiveLast: integer("archive_last").notNull().default(0),
+  /** Change records of this MODSEQ and before may be gone: whoever knows an older state has to begin anew. */
+  purged: integer("purged").notNull().default(0),
+  /** What `seq` was at `markedAt` (unix milliseconds): up to there change records go next, once that is long ago. */
+  marked: integer("marked").notNull().default(0),
+  markedAt: integer("marked_at").notNull().default(0),
 });
 
 /** What changed in an account that is leaving; written by triggers alone. Numbers never come twice: they are deleted by number. */
@@ -52,10 +66,33 @@ export const folder = sqliteTable(
     role: text("role", { enum: ["inbox", "sent", "drafts", "trash", "junk", "archive"] }),
     uidvalidity: integer("uidvalidity").notNull(),
     subscribed: integer("subscribed", { mode: "boolean" }).notNull().default(true),
+    /** MODSEQ of the last change of the folder itself: its name, its place, its subscription. */
     modseq: integer("modseq").notNull().default(0),
+    /** MODSEQ at which it was made; 0: with the account. */
+    created: integer("created").notNull().default(0),
+    /** MODSEQ at which it was deleted; it has lost its name then (`char(2) || id`), so that the name is free. */
     gone: integer("gone"),
+    /** What the request that made it was called by its caller: a repeat finds the folder by it. */
+    request: text("request"),
+    /** What is in it, kept by triggers on `placement` (migration `counts`): nobody else writes these. With \Deleted ones. */
+    messages: integer("messages").notNull().default(0),
+    /** Not \Seen (RFC 9051 §6.3.11). */
+    unseen: integer("unseen").notNull().default(0),
+    /** Neither \Seen nor \Draft nor \Deleted: `unreadEmails` of RFC 8621 §2. */
+    unread: integer("unread").notNull().default(0),
+    /** \Deleted. */
+    deleted: integer("deleted").notNull().default(0),
+    /** Octets. */
+    size: integer("size").notNull().default(0),
+    /** UIDNEXT: it changes when a message comes, and only then (RFC 9051 §2.3.1.1). */
+    uidnext: integer("uidnext").notNull().default(1),
+    /** HIGHESTMODSEQ of what is or was in it (RFC 7162 §3.1.2). */
+    highest: integer("highest").notNull().default(0),
   },
-  (t) => [uniqueIndex("folder_name").on(t.account, t.parent, t.name)],
+  (t) => [
+    uniqueIndex("folder_name").on(t.account, t.parent, t.name),
+    uniqueIndex("folder_role").on(t.account, t.role).where(isNotNull(t.role)),
+  ],
 );
 
 /** An archived message, one row for each account that it concerns; the raw octets are in R2 under `key`. */
@@ -89,10 +126,15 @@ export const message = sqliteTable(
      * older than this column: then the octets say it. No list reads it.
      */
     structure: text("structure"),
+    /**
+     * Its UID in the account's archive folder: 1, 2, 3 … in the order in which they were indexed (numbers.ts). 0: its owner put
+     * it into a folder (APPEND, a draft); it neither came nor went, and the archive does not have it.
+     */
+    number: integer("number").notNull().default(0),
   },
   (t) => [
     uniqueIndex("message_once").on(t.account, t.mid, t.once),
-    index("message_account").on(t.account),
+    index("message_account").on(t.account, t.number),
     index("message_thread").on(t.thread),
     // Copies that retention made for the portal are deleted with the last row that has them; an archived message costs nothing here.
     index("message_kept").on(t.key).where(sql`${t.key} >= 'mail/'`),
@@ -125,8 +167,14 @@ export const placement = sqliteTable(
     refusal: text("refusal"),
     /** INTERNALDATE, unix milliseconds, where it differs from the message's arrival (APPEND). */
     internalAt: integer("internal_at"),
+    /** What the request that made it was called by its caller (a copy, an APPEND): a repeat finds the placement by it. */
+    request: text("request"),
+    /** Where a move took the message: the number of its placement there, so that a repeat of the move finds it. */
+    went: integer("went"),
   },
   (t) => [
+    // What is in a folder, without what has left it: after a failback that would be most of it.
+    index("placement_live").on(t.id).where(isNull(t.gone)),
     index("placement_account").on(t.account, t.modseq),
     index("placement_message").on(t.message),
     index("placement_waiting").on(t.waiting).where(isNotNull(t.waiting)),

@@ -3,8 +3,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { hourly, purge } from "../../../src/worker/archive/retention.ts";
 import { searchArchive } from "../../../src/worker/archive/search.ts";
 import { firstSince } from "../../../src/worker/store/expiry.ts";
-import { placeInInbox, removePlacement } from "../../../src/worker/store/placements.ts";
+import { placeInInbox } from "../../../src/worker/store/placement-changes.ts";
 import { fails, withCalls } from "../broken.ts";
+import { removePlacement } from "../store/stored.ts";
 import { NOON, store } from "./entry.ts";
 
 const DAY = 24 * 3600_000;

@@ -5,15 +5,19 @@ import { createAccounts } from "../../../src/worker/store/accounts.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
 import { DELETED, FLAGGED, flagChange, SEEN } from "../../../src/worker/store/flags.ts";
 import { findFolder, listFolders } from "../../../src/worker/store/folders.ts";
+import { placeInInbox } from "../../../src/worker/store/placement-changes.ts";
+import { findPlacement, listPlacements } from "../../../src/worker/store/placements.ts";
 import {
-  findPlacement,
-  listPlacements,
+  arrive,
+  entryOf,
+  folderOf,
+  markPlacements,
   movePlacement,
-  placeInInbox,
+  NOON,
+  placement,
   removePlacement,
-  setFlags,
-} from "../../../src/worker/store/placements.ts";
-import { arrive, entryOf, folderOf, NOON, placement, seqOf } from "./stored.ts";
+  seqOf,
+} from "./stored.ts";
 
 const db = env.SHARD_0;
 let account = 100;
@@ -51,6 +55,13 @@ describe("a move", () => {
     expect(await seqOf(account)).toBe(1);
   });
 
+  it("into the archive changes nothing: it has a copy already", async () => {
+    const id = await one();
+    expect(await movePlacement(db, account, id, await folderOf(account, "archive"))).toBeNull();
+    expect(await placement(id)).toMatchObject({ gone: null });
+    expect(await seqOf(account)).toBe(1);
+  });
+
   it("of somebody else's message changes nothing", async () => {
     const theirs = await one(other);
     expect(await movePlacement(db, account, theirs, await folderOf(account, "trash"))).toBeNull();
@@ -62,14 +73,16 @@ describe("a move", () => {
     const id = await one();
     const trash = await folderOf(account, "trash");
     const moved = await movePlacement(db, account, id, trash);
-    expect(await movePlacement(db, account, id, trash)).toBeNull();
+    // Whoever did not hear the first answer hears it now.
+    expect(await movePlacement(db, account, id, trash)).toBe(moved);
+    expect(await seqOf(account)).toBe(2);
     expect((await listPlacements(db, account, trash, null, 10)).map((each) => each.id)).toEqual([moved]);
   });
 
   it("keeps its flags", async () => {
     const id = await one();
-    await setFlags(db, account, [id], { add: SEEN | FLAGGED, remove: 0 });
-    const moved = await movePlacement(db, account, id, await folderOf(account, "archive"));
+    await markPlacements(db, account, [id], { add: SEEN | FLAGGED, remove: 0 });
+    const moved = await movePlacement(db, account, id, await folderOf(account, "junk"));
     expect((await placement(moved ?? 0))?.flags).toBe(SEEN | FLAGGED);
   });
 });
@@ -101,30 +114,30 @@ describe("a removal", () => {
 describe("flags", () => {
   it("are set and cleared one by one, and the others stay", async () => {
     const id = await one();
-    await setFlags(db, account, [id], flagChange({ seen: true, flagged: true }));
-    await setFlags(db, account, [id], flagChange({ seen: false }));
+    await markPlacements(db, account, [id], flagChange({ seen: true, flagged: true }));
+    await markPlacements(db, account, [id], flagChange({ seen: false }));
     expect(await placement(id)).toMatchObject({ flags: FLAGGED, modseq: 3 });
   });
 
   it("that are there already change neither the message nor the counter", async () => {
     const id = await one();
-    await setFlags(db, account, [id], flagChange({ seen: true }));
-    await setFlags(db, account, [id], flagChange({ seen: true }));
+    await markPlacements(db, account, [id], flagChange({ seen: true }));
+    await markPlacements(db, account, [id], flagChange({ seen: true }));
     expect(await seqOf(account)).toBe(2);
   });
 
   it("of somebody else's message stay as they are", async () => {
     const theirs = await one(other);
-    await setFlags(db, account, [theirs], flagChange({ seen: true }));
+    await markPlacements(db, account, [theirs], flagChange({ seen: true }));
     expect(await placement(theirs)).toMatchObject({ flags: 0 });
   });
 
   it("\\Deleted takes a message out of the backlog, and out of it no longer puts it back", async () => {
     const domain = account;
     const [id = 0] = await arrive(entryOf(account, { domain }));
-    await setFlags(db, account, [id], { add: DELETED, remove: 0 });
+    await markPlacements(db, account, [id], { add: DELETED, remove: 0 });
     expect(await backlogPage(db, domain, null, 10)).toEqual([]);
-    await setFlags(db, account, [id], { add: 0, remove: DELETED });
+    await markPlacements(db, account, [id], { add: 0, remove: DELETED });
     expect((await backlogPage(db, domain, null, 10)).map((each) => each.id)).toEqual([id]);
   });
 });
@@ -147,7 +160,7 @@ describe("a folder", () => {
 
   it("is found by its role in any case, and counts what is unseen", async () => {
     const [first = 0] = await arrive(entryOf(account), entryOf(account));
-    await setFlags(db, account, [first], flagChange({ seen: true }));
+    await markPlacements(db, account, [first], flagChange({ seen: true }));
     expect(await findFolder(db, account, "InBox")).toMatchObject({ role: "inbox" });
     expect(await findFolder(db, account, "no such")).toBeNull();
     const inbox = (await listFolders(db, account)).find(({ role }) => role === "inbox");

@@ -4,6 +4,13 @@ import { NOTHING } from "../../../src/worker/archive/extract.ts";
 import { type IndexEntry, indexMessage } from "../../../src/worker/archive/index.ts";
 import type { Extracted } from "../../../src/worker/archive/meta.ts";
 import { newKey } from "../../../src/worker/archive/raw.ts";
+import {
+  type Flagged,
+  type FlagsChange,
+  movePlacements,
+  removePlacements,
+  setFlags,
+} from "../../../src/worker/store/placement-changes.ts";
 
 export const NOON = Date.UTC(2026, 10, 24, 12);
 
@@ -79,4 +86,26 @@ export async function folderOf(account: number, role: string): Promise<number> {
     .first<number>("id");
   if (id === null) throw new Error(`account ${account} has no folder ${role}`);
   return id;
+}
+
+/** What a person may have taken out of a folder: redelivery has let go of it. */
+const freely = (account: number, id: number) => ({ account, ids: [id], released: [id] });
+
+/** @returns the new placement; null where it was not moved */
+export async function movePlacement(db: D1Database, account: number, id: number, folder: number): Promise<number | null> {
+  const [moved] = await movePlacements(db, freely(account, id), folder);
+  return moved?.to ?? null;
+}
+
+export async function removePlacement(db: D1Database, account: number, id: number): Promise<void> {
+  await removePlacements(db, freely(account, id), { marked: false });
+}
+
+export async function markPlacements(
+  db: D1Database,
+  account: number,
+  ids: readonly number[],
+  change: FlagsChange,
+): Promise<Flagged[]> {
+  return setFlags(db, { account, ids, released: ids }, change);
 }

@@ -10,7 +10,7 @@ import { findDomain, findDomainById } from "../../store/domains.ts";
 import { findMailbox } from "../../store/mailboxes.ts";
 import { findMessage, type MessageRow } from "../../store/messages.ts";
 import { shards } from "../../store/shard.ts";
-import { logEvent } from "../domain-object.ts";
+import { logEvent } from "../../domain/ask.ts";
 import { FORBIDDEN, invalid, notFound, type Problem } from "../problem.ts";
 
 export interface ArchiveQuery extends SearchFilter {

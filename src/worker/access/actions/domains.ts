@@ -18,7 +18,7 @@ import {
 } from "../../store/domains.ts";
 import { findMailbox, listMailboxes, unchosenMailboxes } from "../../store/mailboxes.ts";
 import { shardDb, shardsInUse } from "../../store/shard.ts";
-import { askDomain, logEvent, tellDomain } from "../domain-object.ts";
+import { askDomain, logEvent, tellDomain } from "../../domain/ask.ts";
 import { FORBIDDEN, invalid, notFound, type Problem, unavailable } from "../problem.ts";
 import { changeOrigin, type OriginChange } from "./origin.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";

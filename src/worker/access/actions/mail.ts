@@ -1,35 +1,28 @@
-/** A user's portal mailbox: what they read, move, mark and delete. The API and the webmail both call these. */
-import { splitAddress } from "../../../core/address.ts";
+/** A user's portal mailbox, one message at a time: what they read, move, mark and delete. The API and the webmail both call these. */
 import type { Reply } from "../../../core/outcome.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
-import type { Taken } from "../../failback/fates.ts";
-import { flightKey } from "../../failback/ports.ts";
 import type { User } from "../../identity/principal.ts";
-import { flagChange } from "../../store/flags.ts";
-import { type FolderRole, findFolder } from "../../store/folders.ts";
-import {
-  findPlacement,
-  listPlacements,
-  movePlacement,
-  type PlacedMessage,
-  removePlacement,
-  setFlags,
-} from "../../store/placements.ts";
-import { shardDb } from "../../store/shard.ts";
-import { logEvent } from "../domain-object.ts";
-import { invalid, notFound, type Problem } from "../problem.ts";
-import { withdrawn } from "./waiting.ts";
+import { type Mailbox, mailboxOf, type Refusal, refusal } from "../../mailbox/contract.ts";
+import { isWaiting, markMessages, moveMessages, removeMessages } from "../../mailbox/messages.ts";
+import { readFolder, readMessage } from "../../mailbox/reading.ts";
+import { type Flags, flagChange } from "../../store/flags.ts";
+import { findFolder } from "../../store/folders.ts";
+import type { FlagsChange } from "../../store/placement-changes.ts";
+import { type PlacedMessage, whereIs } from "../../store/placements.ts";
+import { invalid, notFound, type Problem, type ProblemStatus } from "../problem.ts";
+import { beingDelivered, notAsked } from "./waiting.ts";
+
+export { isWaiting };
 
 /** What a person is told when they take a waiting message out of the inbox (design, "Failback"). */
 export const NOT_DELIVERED_ANY_MORE =
   "This message was waiting for your own mail server. It is not delivered there any more; the archive keeps a copy.";
 
-export interface MessageChange {
-  /** A role such as `trash`, or the name of a folder of the user's own. */
+export interface MessageChange extends Partial<{ readonly [name in keyof Flags]: boolean | undefined }> {
+  /** A role such as `trash`, or the name or number of a folder of the user's own. */
   readonly folder?: string | undefined;
-  readonly seen?: boolean | undefined;
-  readonly flagged?: boolean | undefined;
+  readonly keywords?: FlagsChange["keywords"];
 }
 
 export interface Acted {
@@ -39,6 +32,8 @@ export interface Acted {
   readonly cancelled: boolean;
 }
 
+const noMessage = notFound("such message in your mailbox");
+
 /** @param before the last message of the page before; null begins with the newest */
 export async function listFolderMessages(
   env: Env,
@@ -47,114 +42,128 @@ export async function listFolderMessages(
   before: number | null,
   limit: number,
 ): Promise<Result<PlacedMessage[], Problem>> {
-  const db = shardDb(env, user.shard);
-  const found = await findFolder(db, user.mailbox, folder);
-  return found
-    ? ok(await listPlacements(db, user.mailbox, found.id, before, limit))
-    : err(notFound(`folder ${JSON.stringify(folder)}`));
+  const mailbox = mailboxOf(env, user);
+  const found = await findFolder(mailbox.db, mailbox.account, folder);
+  if (!found) return err(notFound(`folder ${JSON.stringify(folder)}`));
+  const below = before === null ? null : whereIs(before);
+  // A cursor of another folder is none of this one.
+  if (below && below.folder !== found.id) return err(invalid("cursor", "is not a cursor of this list"));
+  const page = { order: "newest", deleted: false, limit } as const;
+  return ok(await readFolder(mailbox, found, below ? { ...page, to: below.uid - 1 } : page));
+}
+
+/** @param id as it stands in a path; 0 where it can be none */
+export function messageNumber(id: string): number {
+  const number = /^[1-9]\d{0,15}$/.test(id) ? Number(id) : 0;
+  return Number.isSafeInteger(number) ? number : 0;
 }
 
 /** @param id as it stands in a path */
 export async function messageOf(env: Env, user: User, id: string): Promise<Result<PlacedMessage, Problem>> {
-  const number = /^[1-9]\d{0,15}$/.test(id) ? Number(id) : 0;
-  const message =
-    Number.isSafeInteger(number) && number > 0
-      ? await findPlacement(shardDb(env, user.shard), user.mailbox, number)
-      : null;
-  return message ? ok(message) : err(notFound("such message in your mailbox"));
+  const number = messageNumber(id);
+  const message = number > 0 ? await readMessage(mailboxOf(env, user), number) : null;
+  return message ? ok(message) : err(noMessage);
 }
 
 export async function changeMessage(
   env: Env,
   user: User,
   id: string,
-  change: MessageChange,
+  { folder, keywords, ...flags }: MessageChange,
 ): Promise<Result<Acted, Problem>> {
-  const found = await messageOf(env, user, id);
-  if (!found.ok) return found;
-  let message = found.value;
+  const mailbox = mailboxOf(env, user);
+  let number = messageNumber(id);
+  if (number === 0) return err(noMessage);
+  if (await inArchive(mailbox, number)) return err(problemOfRefusal(refusal("read_only")));
   let cancelled = false;
-  const db = shardDb(env, user.shard);
-  if (change.folder !== undefined) {
-    const folder = await findFolder(db, user.mailbox, change.folder);
-    if (!folder) return err(invalid("folder", "there is no such folder"));
-    if (folder.role === "archive") {
+  if (folder !== undefined) {
+    const target = await findFolder(mailbox.db, mailbox.account, folder);
+    if (!target) return err(invalid("folder", "there is no such folder"));
+    if (target.role === "archive") {
       return err(invalid("folder", "archive has a copy of every message already: choose another folder"));
     }
-    if (folder.id !== message.folder) {
-      const moved = await move(env, user, message, folder);
-      if (!moved.ok) return moved;
-      ({ cancelled } = moved.value);
-      if (!moved.value.message) return err(notFound("such message in your mailbox"));
-      ({ message } = moved.value as { message: PlacedMessage });
-    }
+    const moved = await moveOne(mailbox, number, target.id);
+    if (!moved.ok) return moved;
+    number = moved.value.id;
+    cancelled = moved.value.cancelled;
   }
-  const { seen, flagged } = change;
-  if (seen === undefined && flagged === undefined) return ok({ message, cancelled });
-  const wanted = { ...(seen !== undefined && { seen }), ...(flagged !== undefined && { flagged }) };
-  await setFlags(db, user.mailbox, [message.id], flagChange(wanted));
-  const now = await findPlacement(db, user.mailbox, message.id);
-  return now ? ok({ message: now, cancelled }) : err(notFound("such message in your mailbox"));
+  const change = { ...flagChange(flags), ...(keywords ? { keywords } : {}) };
+  if (change.add !== 0 || change.remove !== 0 || keywords) {
+    const marked = await markMessages(mailbox, [number], change);
+    if (!marked.ok) return err(problemOfRefusal(marked.error));
+    if (marked.value.rows.some(({ became }) => became === "busy")) return err(beingDelivered(1));
+    cancelled ||= marked.value.cancelled.length > 0;
+  }
+  const message = await readMessage(mailbox, number);
+  return message ? ok({ message, cancelled }) : err(noMessage);
 }
 
 /** Into the trash; out of the trash for good. */
 export async function deleteMessage(env: Env, user: User, id: string): Promise<Result<Acted, Problem>> {
-  const found = await messageOf(env, user, id);
-  if (!found.ok) return found;
-  const db = shardDb(env, user.shard);
-  const trash = await findFolder(db, user.mailbox, "trash");
-  if (trash && trash.id !== found.value.folder) return move(env, user, found.value, trash);
-  return takeOut(env, user, found.value, async () => {
-    await removePlacement(db, user.mailbox, found.value.id);
-    return { message: null, how: "removed" };
-  });
-}
-
-function move(
-  env: Env,
-  user: User,
-  message: PlacedMessage,
-  folder: { readonly id: number; readonly role: FolderRole | null },
-): Promise<Result<Acted, Problem>> {
-  const db = shardDb(env, user.shard);
-  return takeOut(env, user, message, async () => {
-    const id = await movePlacement(db, user.mailbox, message.id, folder.id);
-    if (id === null) return { message: null, how: null };
-    const how = folder.role === "trash" ? "removed" : "kept";
-    // Known without another read, whose failure would hide that it was moved.
-    return { message: { ...message, id, folder: folder.id, waiting: null }, how };
-  });
-}
-
-interface TakenOut {
-  readonly message: PlacedMessage | null;
-  /** Null: it was not there any more, or could not be moved. */
-  readonly how: Taken["how"] | null;
-}
-
-/** Redelivery lets go of a waiting message before it leaves its folder, or nothing happens. */
-async function takeOut(
-  env: Env,
-  user: User,
-  message: PlacedMessage,
-  act: () => Promise<TakenOut>,
-): Promise<Result<Acted, Problem>> {
-  const domain = splitAddress(user.name)?.domain ?? "";
-  const waits = isWaiting(message);
-  const flights = waits ? [flightKey(message.key, message.meta.envelope.to)] : [];
-  const result = await withdrawn(env, domain, flights, act, ({ how }) =>
-    how === null ? [] : flights.map((flight) => ({ flight, account: user.mailbox, how })),
-  );
-  if ("status" in result) return err(result);
-  if (waits) {
-    const data = { messages: 1, mailbox: user.name, how: result.message ? "moved" : "deleted" };
-    await logEvent(env, domain, { kind: "waiting_mail_removed", actor: user.name, data });
+  const mailbox = mailboxOf(env, user);
+  const { db, account } = mailbox;
+  const number = messageNumber(id);
+  if (number === 0) return err(noMessage);
+  if (await inArchive(mailbox, number)) return err(problemOfRefusal(refusal("read_only")));
+  const trash = await findFolder(db, account, "trash");
+  if (trash && trash.id !== whereIs(number).folder) {
+    const moved = await moveOne(mailbox, number, trash.id);
+    if (!moved.ok) return moved;
+    const message = await readMessage(mailbox, moved.value.id);
+    return ok({ message, cancelled: moved.value.cancelled });
   }
-  return ok({ message: result.message, cancelled: waits });
+  if (!(await readMessage(mailbox, number))) return err(noMessage);
+  const removed = await removeMessages(mailbox, [number], { marked: false });
+  if (!removed.ok) return err(problemOfRefusal(removed.error));
+  if (removed.value.busy.length > 0) return err(beingDelivered(1));
+  return ok({ message: null, cancelled: removed.value.cancelled.length > 0 });
 }
 
-/** In the backlog: not yet with the origin, and not refused by it. */
-export const isWaiting = ({ waiting }: PlacedMessage): boolean => waiting !== null && waiting > 0;
+/** Where an earlier request moved it there, its answer was lost: this is the same answer. */
+async function moveOne(
+  mailbox: Mailbox,
+  id: number,
+  folder: number,
+): Promise<Result<{ readonly id: number; readonly cancelled: boolean }, Problem>> {
+  const taking = await moveMessages(mailbox, [id], folder);
+  if (!taking.ok) return err(problemOfRefusal(taking.error));
+  const { moved, busy, cancelled } = taking.value;
+  if (busy.length > 0) return err(beingDelivered(1));
+  const [went] = moved;
+  return went ? ok({ id: went.to, cancelled: cancelled.length > 0 }) : err(noMessage);
+}
+
+async function inArchive({ db, account }: Mailbox, id: number): Promise<boolean> {
+  return (await findFolder(db, account, "archive"))?.id === whereIs(id).folder;
+}
+
+const STATUS: Readonly<Record<Refusal["reason"], ProblemStatus>> = {
+  no_folder: 404,
+  no_message: 404,
+  no_parent: 422,
+  bad_name: 422,
+  bad_keyword: 422,
+  bad_request: 422,
+  too_many: 422,
+  too_deep: 422,
+  exists: 409,
+  cycle: 409,
+  fixed: 409,
+  has_messages: 409,
+  has_folders: 409,
+  read_only: 409,
+  being_delivered: 409,
+  modified: 409,
+  request_reused: 409,
+  too_large: 413,
+  not_asked: 503,
+};
+
+export function problemOfRefusal({ reason, detail }: Refusal): Problem {
+  if (reason === "being_delivered") return beingDelivered(1);
+  if (reason === "not_asked") return notAsked;
+  return { status: STATUS[reason], code: reason, detail };
+}
 
 /** The origin's reply where it refused the message. */
 export function refusalOf({ refusal }: PlacedMessage): Reply | null {

@@ -7,7 +7,7 @@ import { directory } from "../../store/directory.ts";
 import type { DomainRow } from "../../store/domains.ts";
 import { type MailboxRow, takenAddresses } from "../../store/mailboxes.ts";
 import { parseCsv } from "../csv.ts";
-import { logEvent } from "../domain-object.ts";
+import { logEvent } from "../../domain/ask.ts";
 import { type FieldError, invalid, invalidFields, type Problem } from "../problem.ts";
 import { type CheckedMailbox, checkMailbox, type MailboxInput, register } from "./mailboxes.ts";
 

@@ -18,7 +18,7 @@ import {
 } from "../../store/mailboxes.ts";
 import { shardOfNew } from "../../store/settings.ts";
 import { shardDb } from "../../store/shard.ts";
-import { logEvent, tellDomain } from "../domain-object.ts";
+import { logEvent, tellDomain } from "../../domain/ask.ts";
 import { type FieldError, invalidFields, notFound, type Problem } from "../problem.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";
 

@@ -12,7 +12,7 @@ import { mailboxesByShard } from "../../store/mailboxes.ts";
 import { cancelMove, findMove, insertMove, movesUnderWay } from "../../store/moves.ts";
 import { shardOfNew, writeSetting } from "../../store/settings.ts";
 import { hasTables, type Shard, shards } from "../../store/shard.ts";
-import { logEvent } from "../domain-object.ts";
+import { logEvent } from "../../domain/ask.ts";
 import { invalid, notFound, type Problem } from "../problem.ts";
 import { mailboxOf } from "./mailboxes.ts";
 

@@ -5,11 +5,11 @@
 import { lookupLocals, splitAddress } from "../../../core/address.ts";
 import { MAX_RELEASE } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
-import type { Taken } from "../../failback/fates.ts";
 import { flightKey } from "../../failback/ports.ts";
+import { withdrawn } from "../../failback/withdraw.ts";
 import { discardWaiting, keepInPortal, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
-import { askDomain, logEvent } from "../domain-object.ts";
+import { logEvent } from "../../domain/ask.ts";
 import { type Problem, unavailable } from "../problem.ts";
 
 /** deliver: redelivery goes on. keep: stays in the portal only. discard: is removed; the archive copy stays. */
@@ -87,7 +87,7 @@ async function release(
   slice: readonly Waiting[],
   choice: "keep" | "discard",
 ): Promise<Problem | null> {
-  return withdrawn(
+  const result = await withdrawn(
     env,
     domain,
     slice.map(({ flight }) => flight),
@@ -97,60 +97,28 @@ async function release(
         const db = shardDb(env, shard);
         await (choice === "keep" ? keepInPortal(db, ids) : discardWaiting(db, ids));
       }
-      return null;
     },
     () => {
       const how = choice === "keep" ? "kept" : "removed";
       return slice.map(({ flight, account }) => ({ flight, account, how }));
     },
   );
+  if (result.kind === "sending") return beingDelivered(result.flights.length);
+  return result.kind === "unreachable" ? notAsked : null;
 }
 
-/**
- * Runs an act on waiting messages while redelivery leaves them alone.
- * @param flights what is withdrawn; none: the object is not asked
- * @param taken what became of each copy, for the object to remember; not asked where the act throws: then it may wait still
- */
-export async function withdrawn<T>(
-  env: Env,
-  domain: string,
-  flights: readonly string[],
-  act: () => Promise<T>,
-  taken: (result: T) => readonly Taken[],
-): Promise<T | Problem> {
-  if (flights.length === 0) return act();
-  let sending: string[];
-  try {
-    sending = await askDomain(env, domain, (object) => object.withdraw(flights));
-  } catch (error) {
-    console.error(`the object of ${domain} could not withdraw messages from redelivery:`, error);
-    return unavailable("Redelivery could not be asked to leave the message alone. Nothing was changed; try again.");
-  }
-  if (sending.length > 0) {
-    return {
-      status: 409,
-      code: "being_delivered",
-      detail: `${messages(sending.length)} ${sending.length === 1 ? "is" : "are"} being delivered to the mail server right now. Nothing was changed; try again in a moment.`,
-      waiting: sending.length,
-    };
-  }
-  let done: readonly Taken[] = [];
-  try {
-    const result = await act();
-    done = taken(result);
-    return result;
-  } finally {
-    await settle(env, domain, flights, done);
-  }
+/** @param count messages that are on their way right now */
+export function beingDelivered(count: number): Problem {
+  return {
+    status: 409,
+    code: "being_delivered",
+    detail: `${messages(count)} ${count === 1 ? "is" : "are"} being delivered to the mail server right now. Nothing was changed; try again in a moment.`,
+    waiting: count,
+  };
 }
 
-/** The marks expire by themselves: an object that does not answer here costs a pause, not a message. */
-async function settle(env: Env, domain: string, flights: readonly string[], taken: readonly Taken[]): Promise<void> {
-  try {
-    await askDomain(env, domain, (object) => object.settle(flights, taken));
-  } catch (error) {
-    console.error(`the object of ${domain} still holds messages back from redelivery:`, error);
-  }
-}
+export const notAsked = unavailable(
+  "Redelivery could not be asked to leave the message alone. Nothing was changed; try again.",
+);
 
 export const messages = (count: number): string => `${count} message${count === 1 ? "" : "s"}`;

@@ -9,7 +9,7 @@ import { directory } from "../../store/directory.ts";
 import { domainModes } from "../../store/domains.ts";
 import { countMailboxes } from "../../store/mailboxes.ts";
 import { shards, shardsInUse } from "../../store/shard.ts";
-import { askDomain } from "../domain-object.ts";
+import { askDomain } from "../../domain/ask.ts";
 import { json, newApi, PROBLEMS } from "./api.ts";
 
 const Check = z.object({ name: z.string(), ok: z.boolean(), milliseconds: z.int() });

@@ -7,6 +7,9 @@ import { archiveApi } from "./archive.ts";
 import { domainsApi } from "./domains.ts";
 import { healthApi } from "./health.ts";
 import { mailApi } from "./mail.ts";
+import { mailActsApi } from "./mail-acts.ts";
+import { mailFoldersApi } from "./mail-folders.ts";
+import { mailOctetsApi } from "./mail-octets.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
 import { reindexApi } from "./reindex.ts";
@@ -47,6 +50,9 @@ export function createApi(): Api {
     modeApi,
     mailboxesApi,
     archiveApi,
+    mailFoldersApi,
+    mailActsApi,
+    mailOctetsApi,
     mailApi,
     reindexApi,
     shardsApi,

@@ -1,12 +1,16 @@
 /** The signed-in user's portal mailbox. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { formatReply } from "../../../core/outcome.ts";
+import { readKeyword } from "../../../core/keyword.ts";
+import { MAX_ACT, MAX_KEYWORDS } from "../../../core/limits.ts";
 import { type OpenedMessage, openMessage } from "../../archive/read.ts";
 import type { User } from "../../identity/principal.ts";
-import { readFlags } from "../../store/flags.ts";
-import { type Folder, listFolders } from "../../store/folders.ts";
+import { blobId } from "../../mailbox/blobs.ts";
+import { mailboxOf } from "../../mailbox/contract.ts";
+import { readThread } from "../../mailbox/reading.ts";
+import { readFlags, readKeywords } from "../../store/flags.ts";
+import { type Folder, STANDARD_FOLDERS } from "../../store/folders.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
-import { shardDb } from "../../store/shard.ts";
 import {
   changeMessage,
   deleteMessage,
@@ -21,19 +25,14 @@ import { problemResponse } from "../problem.ts";
 import { body, cut, instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
 import { MailAddressSchema, OpenedSchema } from "./messages.ts";
 
-const FolderSchema = z
-  .object({
-    id: z.string(),
-    name: z.string().openapi({ description: "The role, or the name of one of the user's own." }),
-    title: z.string(),
-    messages: z.int(),
-    unseen: z.int(),
-  })
-  .openapi("Folder");
-
 const MessageSchema = z
   .object({
     id: z.string().openapi({ description: "Changes when the message moves to another folder." }),
+    folder: z.string().openapi({ description: "The number of its folder." }),
+    uid: z.int(),
+    thread: z.string().openapi({ description: "Shared by the messages of a conversation." }),
+    blob: z.string().openapi({ description: "Names its octets, wherever it lies." }),
+    modseq: z.int().openapi({ description: "The state in which it last changed." }),
     subject: z.string(),
     from: z.array(MailAddressSchema),
     to: z.array(MailAddressSchema),
@@ -45,6 +44,9 @@ const MessageSchema = z
     seen: z.boolean(),
     flagged: z.boolean(),
     answered: z.boolean(),
+    draft: z.boolean(),
+    deleted: z.boolean().openapi({ description: "Marked for removal, by a client that works like that." }),
+    keywords: z.array(z.string()),
     waiting: z.boolean().openapi({ description: "Still to be delivered to the domain's own mail server." }),
     refused: z.string().nullable().openapi({ description: "The mail server's words where it would not take it." }),
   })
@@ -63,13 +65,23 @@ export function userOf(c: AppContext): User {
   return principal;
 }
 
-export const folderName = ({ role, name }: Folder): string => role ?? name;
+/** What a folder is called in paths and queries: its role; the name of one at the top; else, and where that is a role's, its number. */
+export function folderName({ id, role, name, parent }: Folder): string {
+  if (role !== null) return role;
+  return parent === 0 && !ROLES.has(name.toLowerCase()) && !/^\d/.test(name) ? name : String(id);
+}
+
+const ROLES: ReadonlySet<string> = new Set(STANDARD_FOLDERS.map(({ role }) => role));
 
 export function messageView(row: PlacedMessage): z.infer<typeof MessageSchema> {
-  const { seen, flagged, answered } = readFlags(row.flags);
   const refusal = refusalOf(row);
   return {
     id: String(row.id),
+    folder: String(row.folder),
+    uid: row.uid,
+    thread: String(row.thread),
+    blob: blobId({ account: row.account, message: row.message, section: null }),
+    modseq: row.modseq,
     subject: row.subject,
     from: [...row.meta.from],
     to: [...row.meta.to],
@@ -78,9 +90,8 @@ export function messageView(row: PlacedMessage): z.infer<typeof MessageSchema> {
     size: row.size,
     preview: row.preview,
     attachments: row.meta.attachments.length,
-    seen,
-    flagged,
-    answered,
+    ...readFlags(row.flags),
+    keywords: readKeywords(row.keywords),
     waiting: isWaiting(row),
     refused: refusal && formatReply(refusal),
   };
@@ -96,39 +107,48 @@ export function openedView(opened: OpenedMessage): z.infer<typeof OpenedSchema> 
   };
 }
 
-export const mailApi = newApi();
+/** What a folder is called from outside. */
+export const FolderCalled = z.string().min(1).max(255);
 
-mailApi.openapi(
-  createRoute({
-    method: "get",
-    path: "/api/mail/folders",
-    tags: ["mail"],
-    summary: "The folders, the standard ones first",
-    responses: { 200: json(page(FolderSchema), "All in one page."), ...PROBLEMS },
-  }),
-  async (c) => {
-    const user = userOf(c);
-    const folders = await listFolders(shardDb(c.env, user.shard), user.mailbox);
-    const items = folders.map((folder) => ({
-      id: String(folder.id),
-      name: folderName(folder),
-      title: folder.name,
-      messages: folder.messages,
-      unseen: folder.unseen,
-    }));
-    return c.json({ items, next: null }, 200);
-  },
-);
+/** Those that are absent stay as they are. */
+export const FlagChanges = {
+  seen: z.boolean().optional(),
+  flagged: z.boolean().optional(),
+  answered: z.boolean().optional(),
+  draft: z.boolean().optional(),
+  deleted: z.boolean().optional(),
+};
+
+const Keyword = z.string().transform((text, context) => {
+  const read = readKeyword(text);
+  if (read.ok) return read.value;
+  context.addIssue({ code: "custom", message: read.error });
+  return z.NEVER;
+});
+const Keywords = z.array(Keyword).max(MAX_KEYWORDS).openapi({ type: "array", items: { type: "string" } });
+
+export const KeywordChange = z
+  .strictObject({ add: Keywords.default([]), remove: z.union([z.literal("all"), Keywords]).default([]) })
+  .openapi("KeywordChange", { description: "`all` takes away every other keyword." });
+
+export const mailApi = newApi();
 
 mailApi.openapi(
   createRoute({
     method: "get",
     path: "/api/mail/messages",
     tags: ["mail"],
-    summary: "The messages of a folder, newest first",
+    summary: "The messages of a folder, newest first; or those of a conversation over all folders, oldest first",
     request: {
       query: PageQuery.extend({
-        folder: z.string().min(1).max(255).default("inbox"),
+        folder: FolderCalled.default("inbox").openapi({
+          description: "A role, the name of a folder at the top, or a number. `archive`: what came and went within 90 days.",
+        }),
+        thread: z
+          .string()
+          .regex(/^\d{1,16}$/, "is no conversation")
+          .optional()
+          .openapi({ description: "All of it in one page, up to 1,000 messages." }),
         cursor: z
           .string()
           .regex(/^\d{1,16}$/, "is not a cursor of this list")
@@ -138,7 +158,11 @@ mailApi.openapi(
     responses: { 200: json(page(MessageSchema), "A page."), ...PROBLEMS },
   }),
   async (c) => {
-    const { folder, cursor, limit } = c.req.valid("query");
+    const { folder, thread, cursor, limit } = c.req.valid("query");
+    if (thread !== undefined) {
+      const all = await readThread(mailboxOf(c.env, userOf(c)), Number(thread), MAX_ACT);
+      return c.json({ items: all.map(messageView), next: null }, 200);
+    }
     const before = cursor === undefined ? null : Number(cursor);
     const rows = await listFolderMessages(c.env, userOf(c), folder, before, limit + 1);
     if (!rows.ok) return problemResponse(c, rows.error);
@@ -147,7 +171,7 @@ mailApi.openapi(
   },
 );
 
-const MessagePath = z.object({ id: z.string() });
+export const MessagePath = z.object({ id: z.string() });
 
 mailApi.openapi(
   createRoute({
@@ -175,11 +199,7 @@ mailApi.openapi(
     request: {
       params: MessagePath,
       body: body(
-        z.strictObject({
-          folder: z.string().min(1).max(255).optional(),
-          seen: z.boolean().optional(),
-          flagged: z.boolean().optional(),
-        }),
+        z.strictObject({ folder: FolderCalled.optional(), ...FlagChanges, keywords: KeywordChange.optional() }),
       ),
     },
     responses: { 200: json(ChangedSchema, "As it is now."), ...PROBLEMS },
@@ -220,7 +240,7 @@ mailApi.openapi(
   },
 );
 
-function redelivery(cancelled: boolean) {
+export function redelivery(cancelled: boolean) {
   return cancelled
     ? { redelivery: "cancelled" as const, notice: NOT_DELIVERED_ANY_MORE }
     : { redelivery: "unchanged" as const };

@@ -3,7 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { ModeView } from "../../../core/mode.ts";
 import { chooseMode } from "../actions/mode.ts";
 import { principalOf } from "../context.ts";
-import { askDomain } from "../domain-object.ts";
+import { askDomain } from "../../domain/ask.ts";
 import { problemResponse } from "../problem.ts";
 import { body, cut, DomainPath, instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
 

@@ -9,7 +9,7 @@ import { type DomainPicture, pictureOf, saveDomain } from "../actions/domains.ts
 import { WAITING_CHOICES } from "../actions/waiting.ts";
 import { newestFirst } from "../api/domains.ts";
 import { type AppContext, type AppEnv, principalOf } from "../context.ts";
-import { askDomain } from "../domain-object.ts";
+import { askDomain } from "../../domain/ask.ts";
 import type { Problem } from "../problem.ts";
 import { describeEvent } from "./events.ts";
 import { Form } from "./form.ts";

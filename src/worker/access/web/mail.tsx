@@ -94,9 +94,9 @@ export function FolderList({ folders, current }: { folders: readonly Folder[]; c
                 aria-current={name === current ? "page" : undefined}
               >
                 {titleOf(folder)}
-                {folder.unseen > 0 && (
+                {folder.unread > 0 && (
                   <b>
-                    {folder.unseen}
+                    {folder.unread}
                     <span class="unseen"> unread</span>
                   </b>
                 )}

@@ -2,9 +2,11 @@
 import { Hono } from "hono";
 import { formatReply } from "../../../core/outcome.ts";
 import { openMessage } from "../../archive/read.ts";
+import { mailboxOf } from "../../mailbox/contract.ts";
+import { markMessages } from "../../mailbox/messages.ts";
 import { readFlags, SEEN } from "../../store/flags.ts";
 import { type Folder, listFolders } from "../../store/folders.ts";
-import { type PlacedMessage, setFlags } from "../../store/placements.ts";
+import type { PlacedMessage } from "../../store/placements.ts";
 import { shardDb } from "../../store/shard.ts";
 import { changeMessage, deleteMessage, isWaiting, messageOf, refusalOf } from "../actions/mail.ts";
 import { folderName, userOf } from "../api/mail.ts";
@@ -62,7 +64,7 @@ async function messagePage(c: AppContext, row: PlacedMessage, problem?: Problem)
   const user = userOf(c);
   const db = shardDb(c.env, user.shard);
   const [opened, folders] = await Promise.all([openMessage(c.env, row), listFolders(db, user.mailbox)]);
-  if (!readFlags(row.flags).seen) await setFlags(db, user.mailbox, [row.id], { add: SEEN, remove: 0 });
+  if (!readFlags(row.flags).seen) await markMessages(mailboxOf(c.env, user), [row.id], { add: SEEN, remove: 0 });
   const folder = folders.find(({ id }) => id === row.folder);
   const refusal = refusalOf(row);
   return page(

@@ -1,8 +1,8 @@
 /** Calls to a domain's object, each with its limit. */
 import { PLAN_TIMEOUT } from "../../core/limits.ts";
-import type { DomainRpc, NewEvent } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
+import type { DomainRpc, NewEvent } from "./contract.ts";
 
 /** @throws DeadlineError, or whatever the object throws */
 export function askDomain<T>(env: Env, name: string, call: (object: DomainRpc) => Promise<T>): Promise<T> {
