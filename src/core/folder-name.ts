@@ -22,5 +22,5 @@ export function readFolderName(text: string, top: boolean): Result<string, strin
   if (new TextEncoder().encode(name).length > MAX_FOLDER_NAME_BYTES) {
     return err(`must be at most ${MAX_FOLDER_NAME_BYTES} octets of UTF-8`);
   }
-  return ok(top && name.toUpperCase() === "INBOX" ? "INBOX" : name);
+  return ok(top && /^inbox$/i.test(name) ? "INBOX" : name);
 }

@@ -1,7 +1,7 @@
 /**
  * A message's rows: in the archive and, where it goes there, in a portal inbox. One batch a shard, all or nothing; D1 counts its
  * statements against the 1,000 of an invocation, as far as is known, so what can be is said once for all.
- * Rows written: archive 5, portal 10, a repeat 0 (test/worker/store/costs.test.ts).
+ * Rows written: archive 5, portal 12, a repeat 0 (test/worker/store/costs.test.ts).
  */
 import type { Envelope } from "../../core/envelope.ts";
 import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
@@ -93,12 +93,7 @@ function archiveStatements(db: D1Database, entry: IndexEntry, share: number): D1
 }
 
 /** The same with a place in a folder. Each step hangs on the one before (`changes()`), so that a repeat writes nothing. */
-function portalStatements(
-  db: D1Database,
-  entry: IndexEntry,
-  share: number,
-  portal: Portal,
-): D1PreparedStatement[] {
+function portalStatements(db: D1Database, entry: IndexEntry, share: number, portal: Portal): D1PreparedStatement[] {
   const { account, domain, at, refusal } = entry;
   const since = waitingSince(domain, at);
   const waiting = portal === "waiting" ? (refusal === undefined ? since : -since) : null;

@@ -1,13 +1,12 @@
 /** A message that its owner puts into a folder: APPEND of IMAP, an import, a draft. It is no mail that came or went. */
 import { ulid } from "ulidx";
-import { MAX_BUFFERED_BYTES, MAX_MESSAGE_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
+import { INDEX_TIMEOUT, MAX_BUFFERED_BYTES, MAX_MESSAGE_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import { extract } from "../archive/extract.ts";
 import { indexMessage } from "../archive/index.ts";
 import type { Receipt } from "../archive/meta.ts";
 import { octetsOf } from "../archive/octets.ts";
 import { deleteRaw, newKey, openRawWriter, putRaw, type RawMetadata } from "../archive/raw.ts";
-import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
 import { keywordsColumn } from "../store/flags.ts";
 import { folderById } from "../store/folders.ts";
@@ -61,7 +60,19 @@ export async function appendMessage(
   const names = { mid: extracted.messageId ?? request ?? id, once: `own ${request ?? ulid(now)}` };
   const { domainId: domain, flags, internalAt } = message;
   const envelope = { from: "", to: "", body: "8BITMIME", smtputf8: false } as const;
-  const entry = { account, domain, direction: "in", own: true, key, size, at: now, ...names, extracted, receipt, envelope } as const;
+  const entry = {
+    account,
+    domain,
+    direction: "in",
+    own: true,
+    key,
+    size,
+    at: now,
+    ...names,
+    extracted,
+    receipt,
+    envelope,
+  } as const;
   const portal = { folder, flags, keywords: keywordsColumn(message.keywords), internalAt };
   const [indexed] = await within(indexMessage(db, [entry], { portal }), INDEX_TIMEOUT, "D1 batch of an APPEND");
   if (indexed && !indexed.isNew && indexed.key !== key) await discard(env.MAIL, key);

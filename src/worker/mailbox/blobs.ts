@@ -2,10 +2,11 @@
  * Octets by name (RFC 8620 §3.2, blobId): a message as it is stored, or one part of it, decoded. The name says account, message and
  * part, and is good in its own account alone.
  */
-import { isSection } from "../../core/section.ts";
-import { type OctetRange, getRaw } from "../archive/raw.ts";
-import { partOf } from "../archive/read.ts";
+
 import { STORE_TIMEOUT } from "../../core/limits.ts";
+import { isSection } from "../../core/section.ts";
+import { getRaw, type OctetRange } from "../archive/raw.ts";
+import { partOf } from "../archive/read.ts";
 import { within } from "../store/deadline.ts";
 import { messageOfAccount } from "../store/messages.ts";
 import type { Mailbox } from "./contract.ts";

@@ -1,11 +1,5 @@
 /** What has changed since a state, for any consumer: what came, what is different, what went (RFC 8620 §5.2, RFC 7162). */
-import {
-  accountState,
-  changedFolders,
-  changedPlacements,
-  historyOf,
-  type ChangedPlacement,
-} from "../store/changes.ts";
+import { accountState, type ChangedPlacement, changedFolders, changedPlacements, historyOf } from "../store/changes.ts";
 import type { Mailbox } from "./contract.ts";
 
 export interface ChangeSet<T> {
@@ -53,7 +47,9 @@ export async function changesSince(mailbox: Mailbox, since: number, limit: numbe
   const after = await accountState(db, account);
   if (!after || since < after.purged) return null;
   // What has changed again since is told when its turn comes.
-  const told = folders.filter(({ modseq, highest }) => Math.min(first(modseq, since), first(highest, since)) <= newState);
+  const told = folders.filter(
+    ({ modseq, highest }) => Math.min(first(modseq, since), first(highest, since)) <= newState,
+  );
   const there = told.filter(({ gone }) => gone === null);
   return {
     oldState: since,
@@ -77,7 +73,9 @@ export async function changesSince(mailbox: Mailbox, since: number, limit: numbe
 /** A page that is not full was all: then the state is that of before it was read. What came meanwhile is told the next time. */
 function end(rows: readonly ChangedPlacement[], limit: number, seq: number) {
   const last = rows.at(-1)?.modseq ?? 0;
-  return rows.length < limit ? { newState: Math.max(seq, last), hasMore: false } : { newState: last, hasMore: last < seq };
+  return rows.length < limit
+    ? { newState: Math.max(seq, last), hasMore: false }
+    : { newState: last, hasMore: last < seq };
 }
 
 const first = (modseq: number, since: number): number => (modseq > since ? modseq : Number.MAX_SAFE_INTEGER);

@@ -1,5 +1,5 @@
 /** Messages as they lie in folders, read; those of the archive look like all others and never change. */
-import { archivedByNumber, type ArchivedRow, listArchive } from "../store/archive-folder.ts";
+import { type ArchivedRow, archivedByNumber, listArchive } from "../store/archive-folder.ts";
 import { SEEN } from "../store/flags.ts";
 import { FOLDER_STRIDE, type Folder, findFolder } from "../store/folders.ts";
 import {
@@ -41,7 +41,14 @@ export async function readMessages({ db, account }: Mailbox, ids: readonly numbe
   const archive = (await findFolder(db, account, "archive"))?.id ?? 0;
   const old = ids.filter((id) => whereIs(id).folder === archive);
   const placed = await placementsById(db, account, ids);
-  const archived = old.length === 0 ? [] : await archivedByNumber(db, account, old.map((id) => whereIs(id).uid));
+  const archived =
+    old.length === 0
+      ? []
+      : await archivedByNumber(
+          db,
+          account,
+          old.map((id) => whereIs(id).uid),
+        );
   const byId = new Map([...placed, ...archived.map((row) => inArchive(row, archive))].map((row) => [row.id, row]));
   return ids.flatMap((id) => byId.get(id) ?? []);
 }

@@ -24,7 +24,14 @@ export async function textsOf(
       const meta = JSON.parse(row.meta) as MessageMeta;
       const text = await bodyOf(bucket, row);
       const extracted = { ...meta, subject: row.subject, text: text ?? row.preview };
-      texts[index] = fullText({ account, domain, direction: row.direction, envelope: meta.envelope, extracted, own: row.number === 0 });
+      texts[index] = fullText({
+        account,
+        domain,
+        direction: row.direction,
+        envelope: meta.envelope,
+        extracted,
+        own: row.number === 0,
+      });
     }
   };
   await Promise.all(Array.from({ length: MOVE_READS }, lane));

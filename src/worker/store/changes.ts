@@ -166,7 +166,10 @@ export async function purgeChanges(db: D1Database, now: number, limit: number): 
     INDEX_TIMEOUT,
     "D1 marks of states",
   );
-  const forgotten = (table: string, column: string) => `SELECT t.id FROM account a CROSS JOIN ${table} t ON t.account = a.id
+  const forgotten = (
+    table: string,
+    column: string,
+  ) => `SELECT t.id FROM account a CROSS JOIN ${table} t ON t.account = a.id
     WHERE a.purged > 0 AND a.move IS NULL AND t.gone IS NOT NULL AND t.${column} <= a.purged`;
   const results = await within(
     db.batch<{ id: number }>([

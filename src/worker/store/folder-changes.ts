@@ -163,11 +163,7 @@ export async function changeFolder(
  * Only where nothing is in it: neither messages nor folders. One that is gone already is done.
  * @returns what is in the way
  */
-export async function deleteFolder(
-  db: D1Database,
-  account: number,
-  id: number,
-): Promise<Result<null, FolderRefusal>> {
+export async function deleteFolder(db: D1Database, account: number, id: number): Promise<Result<null, FolderRefusal>> {
   const [, , left] = await batch(db, [
     db
       .prepare(

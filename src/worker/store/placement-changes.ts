@@ -110,7 +110,8 @@ export interface Went {
 }
 
 /** What a copy or a move needs of the folder that it goes to: there, its account's, and none that is virtual. */
-const INTO = "EXISTS (SELECT 1 FROM folder f WHERE f.id = ?4 AND f.account = ?1 AND f.gone IS NULL AND f.role IS NOT 'archive')";
+const INTO =
+  "EXISTS (SELECT 1 FROM folder f WHERE f.id = ?4 AND f.account = ?1 AND f.gone IS NULL AND f.role IS NOT 'archive')";
 const PLACE = `?4 * ${FOLDER_STRIDE} + ${NUMBER}`;
 
 /**
@@ -118,12 +119,7 @@ const PLACE = `?4 * ${FOLDER_STRIDE} + ${NUMBER}`;
  * @param request what its caller calls the request: a repeat of that name finds what the first one made
  * @returns those that are copied
  */
-export async function copyPlacements(
-  db: D1Database,
-  chosen: Chosen,
-  folder: number,
-  request: string,
-): Promise<Went[]> {
+export async function copyPlacements(db: D1Database, chosen: Chosen, folder: number, request: string): Promise<Went[]> {
   const name = "(?5 || ':' || p.id)";
   const fresh = `?3 = ?3 AND ${INTO} AND NOT EXISTS (SELECT 1 FROM placement q WHERE q.message = p.message AND q.request = ${name})`;
   const values = [...choose(chosen), folder, request];

@@ -38,7 +38,8 @@ export interface Entry {
   readonly waiting: number | null;
 }
 
-type StoredPlacement = StoredRow & Omit<PlacedMessage, keyof MessageRow | "folder" | "uid"> & { readonly message: number };
+type StoredPlacement = StoredRow &
+  Omit<PlacedMessage, keyof MessageRow | "folder" | "uid"> & { readonly message: number };
 
 // The later `id` of a row wins: that of the placement.
 const COLUMNS = `${MESSAGE_COLUMNS}, m.thread, p.message, p.modseq, p.created, p.flags, p.keywords, p.waiting, p.refusal,

@@ -60,12 +60,19 @@ describe("an archived message", () => {
     expect(await found()).toEqual(["next"]);
   });
 
-  it("whose placements have all gone takes their records with it", async () => {
+  it("leaves the records of its placements behind, for who has not heard yet that they are gone; a month later those go", async () => {
     const { key } = await inPortal("deleted");
     await archived("newest", onDay(80));
     await removePlacement(db, 1, (await placementOf(key)) ?? 0);
-    expect(await purge(env, onDay(91))).toEqual({ purged: 1, kept: 0, failed: 0 });
-    expect(await db.prepare("SELECT count(*) AS n FROM placement").first("n")).toBe(0);
+    const records = () => db.prepare("SELECT count(*) AS n FROM placement").first("n");
+    const night = (days: number) => onDay(days) + 15 * 3600_000;
+    expect(await purge(env, night(91))).toMatchObject({ purged: 1 });
+    expect(await records()).toBe(1);
+    await purge(env, night(120));
+    expect(await records()).toBe(1);
+    await purge(env, night(122));
+    expect(await records()).toBe(0);
+    expect(await db.prepare("SELECT purged FROM account WHERE id = 1").first("purged")).toBe(2);
   });
 });
 

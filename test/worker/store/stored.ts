@@ -92,7 +92,12 @@ export async function folderOf(account: number, role: string): Promise<number> {
 const freely = (account: number, id: number) => ({ account, ids: [id], released: [id] });
 
 /** @returns the new placement; null where it was not moved */
-export async function movePlacement(db: D1Database, account: number, id: number, folder: number): Promise<number | null> {
+export async function movePlacement(
+  db: D1Database,
+  account: number,
+  id: number,
+  folder: number,
+): Promise<number | null> {
   const [moved] = await movePlacements(db, freely(account, id), folder);
   return moved?.to ?? null;
 }

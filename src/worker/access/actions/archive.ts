@@ -3,6 +3,7 @@ import { parseAddress, parseDomain } from "../../../core/address.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { redeliver } from "../../archive/redeliver.ts";
 import { type ArchiveItem, type SearchFilter, type SearchScope, searchArchive } from "../../archive/search.ts";
+import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { type Principal, scopeOf } from "../../identity/principal.ts";
 import { directory } from "../../store/directory.ts";
@@ -10,7 +11,6 @@ import { findDomain, findDomainById } from "../../store/domains.ts";
 import { findMailbox } from "../../store/mailboxes.ts";
 import { findMessage, type MessageRow } from "../../store/messages.ts";
 import { shards } from "../../store/shard.ts";
-import { logEvent } from "../../domain/ask.ts";
 import { FORBIDDEN, invalid, notFound, type Problem } from "../problem.ts";
 
 export interface ArchiveQuery extends SearchFilter {

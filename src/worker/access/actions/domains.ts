@@ -1,6 +1,7 @@
 /** Domains: create, change, show. The API and the panel both call these. */
 import { parseAddress, parseDomain } from "../../../core/address.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { askDomain, logEvent, tellDomain } from "../../domain/ask.ts";
 import type { DomainStatus } from "../../domain/contract.ts";
 import type { Env } from "../../env.ts";
 import { type Principal, scopeOf } from "../../identity/principal.ts";
@@ -18,7 +19,6 @@ import {
 } from "../../store/domains.ts";
 import { findMailbox, listMailboxes, unchosenMailboxes } from "../../store/mailboxes.ts";
 import { shardDb, shardsInUse } from "../../store/shard.ts";
-import { askDomain, logEvent, tellDomain } from "../../domain/ask.ts";
 import { FORBIDDEN, invalid, notFound, type Problem, unavailable } from "../problem.ts";
 import { changeOrigin, type OriginChange } from "./origin.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";

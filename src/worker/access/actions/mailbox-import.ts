@@ -1,13 +1,13 @@
 /** Many mailboxes at once: every line is checked before the first is written, then all are written in one batch. */
 import { MAX_IMPORT_MAILBOXES, MAX_IMPORT_PASSWORDS } from "../../../core/limits.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";
 import { directory } from "../../store/directory.ts";
 import type { DomainRow } from "../../store/domains.ts";
 import { type MailboxRow, takenAddresses } from "../../store/mailboxes.ts";
 import { parseCsv } from "../csv.ts";
-import { logEvent } from "../../domain/ask.ts";
 import { type FieldError, invalid, invalidFields, type Problem } from "../problem.ts";
 import { type CheckedMailbox, checkMailbox, type MailboxInput, register } from "./mailboxes.ts";
 

@@ -1,6 +1,7 @@
 /** Mailboxes: register, change, remove. The API and the panel both call these. */
 import { describeAddressError, parseAddress } from "../../../core/address.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { logEvent, tellDomain } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { hashPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from "../../identity/password.ts";
 import type { Principal } from "../../identity/principal.ts";
@@ -18,7 +19,6 @@ import {
 } from "../../store/mailboxes.ts";
 import { shardOfNew } from "../../store/settings.ts";
 import { shardDb } from "../../store/shard.ts";
-import { logEvent, tellDomain } from "../../domain/ask.ts";
 import { type FieldError, invalidFields, notFound, type Problem } from "../problem.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";
 

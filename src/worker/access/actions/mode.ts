@@ -1,10 +1,10 @@
 /** A person's choice of the mode. */
 import type { ModeView } from "../../../core/mode.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { askDomain, tellDomain } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";
 import type { DomainRow } from "../../store/domains.ts";
-import { askDomain, tellDomain } from "../../domain/ask.ts";
 import { type Problem, unavailable } from "../problem.ts";
 
 export async function chooseMode(

@@ -1,6 +1,7 @@
 /** The shards: how full they are, where new mailboxes go, and moves of a mailbox from one to another. For operators. */
 import { HEALTH_TIMEOUT } from "../../../core/limits.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";
 import type { Move } from "../../move/contract.ts";
@@ -12,7 +13,6 @@ import { mailboxesByShard } from "../../store/mailboxes.ts";
 import { cancelMove, findMove, insertMove, movesUnderWay } from "../../store/moves.ts";
 import { shardOfNew, writeSetting } from "../../store/settings.ts";
 import { hasTables, type Shard, shards } from "../../store/shard.ts";
-import { logEvent } from "../../domain/ask.ts";
 import { invalid, notFound, type Problem } from "../problem.ts";
 import { mailboxOf } from "./mailboxes.ts";
 

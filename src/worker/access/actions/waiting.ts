@@ -4,12 +4,12 @@
  */
 import { lookupLocals, splitAddress } from "../../../core/address.ts";
 import { MAX_RELEASE } from "../../../core/limits.ts";
+import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { flightKey } from "../../failback/ports.ts";
 import { withdrawn } from "../../failback/withdraw.ts";
 import { discardWaiting, keepInPortal, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
-import { logEvent } from "../../domain/ask.ts";
 import { type Problem, unavailable } from "../problem.ts";
 
 /** deliver: redelivery goes on. keep: stays in the portal only. discard: is removed; the archive copy stays. */

@@ -2,6 +2,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { HEALTH_TIMEOUT } from "../../../core/limits.ts";
 import { gatewayHealth } from "../../deliver/gateways.ts";
+import { askDomain } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { backlogTotals } from "../../store/backlog-totals.ts";
 import { within } from "../../store/deadline.ts";
@@ -9,7 +10,6 @@ import { directory } from "../../store/directory.ts";
 import { domainModes } from "../../store/domains.ts";
 import { countMailboxes } from "../../store/mailboxes.ts";
 import { shards, shardsInUse } from "../../store/shard.ts";
-import { askDomain } from "../../domain/ask.ts";
 import { json, newApi, PROBLEMS } from "./api.ts";
 
 const Check = z.object({ name: z.string(), ok: z.boolean(), milliseconds: z.int() });

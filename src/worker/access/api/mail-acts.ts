@@ -25,17 +25,22 @@ const Done = z
     items: z.array(
       z.object({
         id: z.string(),
-        became: z.enum(["changed", "same", "modified", "being_delivered", "moved", "copied", "removed", "missing"]).openapi({
-          description:
-            "`same`: it was so before. `modified`: it changed after `unchangedSince`, and was left alone. `being_delivered`: " +
-            "it goes to the mail server right now, and was left alone; try again. `missing`: there is none, or no more.",
-        }),
+        became: z
+          .enum(["changed", "same", "modified", "being_delivered", "moved", "copied", "removed", "missing"])
+          .openapi({
+            description:
+              "`same`: it was so before. `modified`: it changed after `unchangedSince`, and was left alone. `being_delivered`: " +
+              "it goes to the mail server right now, and was left alone; try again. `missing`: there is none, or no more.",
+          }),
         to: z.string().optional().openapi({ description: "Its number in the other folder." }),
       }),
     ),
     state: z.string().openapi({ description: "For `GET /api/mail/changes`." }),
     redelivery: z.enum(["unchanged", "cancelled"]),
-    notice: z.string().optional().openapi({ description: "To be shown to the person, where redelivery was cancelled." }),
+    notice: z
+      .string()
+      .optional()
+      .openapi({ description: "To be shown to the person, where redelivery was cancelled." }),
   })
   .openapi("Acts");
 
@@ -184,7 +189,9 @@ mailActsApi.openapi(
             newState: z.string(),
             hasMore: z.boolean().openapi({ description: "Ask again with `newState`." }),
             folders: ChangeSets,
-            messages: ChangeSets.openapi({ description: "Numbers in folders; a message that was moved went and came." }),
+            messages: ChangeSets.openapi({
+              description: "Numbers in folders; a message that was moved went and came.",
+            }),
           })
           .openapi("Changes"),
         "The changes; about `limit` of them.",
@@ -201,7 +208,8 @@ mailActsApi.openapi(
     }
     const changes = await changesSince(mailbox(c), Number(since), limit);
     if (!changes) {
-      const detail = "What changed since that state is not known any more: read the folders anew, then ask from now on.";
+      const detail =
+        "What changed since that state is not known any more: read the folders anew, then ask from now on.";
       return problemResponse(c, { status: 409, code: "cannot_calculate_changes", detail });
     }
     const { oldState, newState, hasMore, folders, placements } = changes;

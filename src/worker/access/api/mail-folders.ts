@@ -13,9 +13,14 @@ import { FolderCalled, folderName, userOf } from "./mail.ts";
 const FolderSchema = z
   .object({
     id: z.string(),
-    name: z.string().openapi({ description: "The role; or the name of one of the user's own at the top, else its number." }),
+    name: z
+      .string()
+      .openapi({ description: "The role; or the name of one of the user's own at the top, else its number." }),
     title: z.string().openapi({ description: "What it is called among those beside it." }),
-    parent: z.string().nullable().openapi({ description: "The number of the folder that it lies in; null: at the top." }),
+    parent: z
+      .string()
+      .nullable()
+      .openapi({ description: "The number of the folder that it lies in; null: at the top." }),
     role: z.enum(["inbox", "sent", "drafts", "trash", "junk", "archive"]).nullable(),
     subscribed: z.boolean(),
     messages: z.int().openapi({ description: "Without those that are marked for removal." }),
@@ -45,15 +50,10 @@ function folderView(folder: Folder): z.infer<typeof FolderSchema> {
   };
 }
 
-const RequestName = z
-  .string()
-  .min(1)
-  .max(MAX_REQUEST_NAME)
-  .optional()
-  .openapi({
-    description: "What you call this request. Where its answer was lost, repeat it by the same name: it happens once.",
-    example: "7f9c2ba4-e88f-4c3b-9d3c-1f0e0a3f5f11",
-  });
+const RequestName = z.string().min(1).max(MAX_REQUEST_NAME).optional().openapi({
+  description: "What you call this request. Where its answer was lost, repeat it by the same name: it happens once.",
+  example: "7f9c2ba4-e88f-4c3b-9d3c-1f0e0a3f5f11",
+});
 
 /** The header that names a request. */
 export const Repeatable = z.object({ "idempotency-key": RequestName });

@@ -3,7 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { MAX_BUFFERED_BYTES, MAX_MESSAGE_BYTES } from "../../../core/limits.ts";
 import { isSection } from "../../../core/section.ts";
 import { partOf } from "../../archive/read.ts";
-import { type NewMessage, appendMessage } from "../../mailbox/append.ts";
+import { appendMessage, type NewMessage } from "../../mailbox/append.ts";
 import { openBlob, readBlobId } from "../../mailbox/blobs.ts";
 import { mailboxOf } from "../../mailbox/contract.ts";
 import { folderCalled } from "../../mailbox/folders.ts";
@@ -103,7 +103,10 @@ mailOctetsApi.openapi(
 );
 
 const Appended = z
-  .object({ id: z.string(), isNew: z.boolean().openapi({ description: "false: an earlier request of this name stored it." }) })
+  .object({
+    id: z.string(),
+    isNew: z.boolean().openapi({ description: "false: an earlier request of this name stored it." }),
+  })
   .openapi("Appended");
 
 const FLAG_NAMES = ["seen", "flagged", "answered", "draft"] as const;
@@ -185,7 +188,8 @@ async function octetsOfBody(c: AppContext): Promise<Came | Problem> {
   const { body } = c.req.raw;
   const header = c.req.header("content-length");
   const size = header !== undefined && /^\d{1,10}$/.test(header) ? Number(header) : null;
-  if (!body || size === 0) return { status: 422, code: "invalid", detail: "The body is empty: it is to be the message." };
+  if (!body || size === 0)
+    return { status: 422, code: "invalid", detail: "The body is empty: it is to be the message." };
   if ((size ?? 0) > MAX_MESSAGE_BYTES) return tooLarge(MAX_MESSAGE_BYTES);
   const giveBack = admit(size ?? MAX_BUFFERED_BYTES);
   if (!giveBack) return unavailable("Too much mail is under way; try again in a moment.");

@@ -1,8 +1,8 @@
 /** The signed-in user's portal mailbox. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { formatReply } from "../../../core/outcome.ts";
 import { readKeyword } from "../../../core/keyword.ts";
 import { MAX_ACT, MAX_KEYWORDS } from "../../../core/limits.ts";
+import { formatReply } from "../../../core/outcome.ts";
 import { type OpenedMessage, openMessage } from "../../archive/read.ts";
 import type { User } from "../../identity/principal.ts";
 import { blobId } from "../../mailbox/blobs.ts";
@@ -125,7 +125,10 @@ const Keyword = z.string().transform((text, context) => {
   context.addIssue({ code: "custom", message: read.error });
   return z.NEVER;
 });
-const Keywords = z.array(Keyword).max(MAX_KEYWORDS).openapi({ type: "array", items: { type: "string" } });
+const Keywords = z
+  .array(Keyword)
+  .max(MAX_KEYWORDS)
+  .openapi({ type: "array", items: { type: "string" } });
 
 export const KeywordChange = z
   .strictObject({ add: Keywords.default([]), remove: z.union([z.literal("all"), Keywords]).default([]) })
@@ -142,7 +145,8 @@ mailApi.openapi(
     request: {
       query: PageQuery.extend({
         folder: FolderCalled.default("inbox").openapi({
-          description: "A role, the name of a folder at the top, or a number. `archive`: what came and went within 90 days.",
+          description:
+            "A role, the name of a folder at the top, or a number. `archive`: what came and went within 90 days.",
         }),
         thread: z
           .string()

@@ -1,9 +1,9 @@
 /** The mode of a domain, its events, and the addresses seen in its mail. */
 import { createRoute, z } from "@hono/zod-openapi";
 import type { ModeView } from "../../../core/mode.ts";
+import { askDomain } from "../../domain/ask.ts";
 import { chooseMode } from "../actions/mode.ts";
 import { principalOf } from "../context.ts";
-import { askDomain } from "../../domain/ask.ts";
 import { problemResponse } from "../problem.ts";
 import { body, cut, DomainPath, instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
 

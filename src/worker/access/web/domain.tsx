@@ -1,5 +1,6 @@
 /** One domain: its mode first and unmistakable, then what waits, what the probes say, who is registered, what happened. */
 import { Hono } from "hono";
+import { askDomain } from "../../domain/ask.ts";
 import type { DomainStatus, LoggedEvent } from "../../domain/contract.ts";
 import { scopeOf } from "../../identity/principal.ts";
 import { directory } from "../../store/directory.ts";
@@ -9,7 +10,6 @@ import { type DomainPicture, pictureOf, saveDomain } from "../actions/domains.ts
 import { WAITING_CHOICES } from "../actions/waiting.ts";
 import { newestFirst } from "../api/domains.ts";
 import { type AppContext, type AppEnv, principalOf } from "../context.ts";
-import { askDomain } from "../../domain/ask.ts";
 import type { Problem } from "../problem.ts";
 import { describeEvent } from "./events.ts";
 import { Form } from "./form.ts";
