@@ -1,6 +1,6 @@
 /** Messages that their owner puts into a folder, and octets by name. */
 import { env } from "cloudflare:test";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { mendArchive } from "../../../src/worker/archive/mend.ts";
 import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
@@ -10,10 +10,12 @@ import { folderCalled } from "../../../src/worker/mailbox/folders.ts";
 import { readFolder, readMessage } from "../../../src/worker/mailbox/reading.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
 import { DRAFT, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
+import { addDomain } from "../access/client.ts";
 import { NOON } from "../store/stored.ts";
 import { newMailbox, type TestMailbox } from "./mailbox.ts";
 
 let box: TestMailbox;
+beforeAll(() => addDomain("example.org"));
 beforeEach(async () => {
   box = await newMailbox();
 });
@@ -99,7 +101,7 @@ describe("a message that its owner puts into a folder", () => {
     expect(await append(octets, { request: "r1" })).toEqual({ ok: true, value: { id: first, isNew: false } });
     expect((await env.MAIL.list()).objects.length).toBe(objects);
     expect(await inJunk()).toHaveLength(1);
-    expect(await append(letter("once", "Other.\r\n"), { request: "r1" })).toMatchObject({
+    expect(await append(letter("once", "Another one.\r\n"), { request: "r1" })).toMatchObject({
       error: { reason: "request_reused" },
     });
     await idOf(append(octets, { request: "r2" }));
