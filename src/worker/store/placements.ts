@@ -63,7 +63,9 @@ export const whereIs = (id: number): { readonly folder: number; readonly uid: nu
 export async function findPlacement(db: D1Database, account: number, id: number): Promise<PlacedMessage | null> {
   const row = await within(
     db
-      .prepare(`SELECT ${COLUMNS}, m.structure FROM placement p ${MESSAGES} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`)
+      .prepare(
+        `SELECT ${COLUMNS}, m.structure FROM placement p ${MESSAGES} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`,
+      )
       .bind(id, account)
       .first<StoredPlacement>(),
     INDEX_TIMEOUT,
