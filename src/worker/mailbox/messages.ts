@@ -17,7 +17,7 @@ import {
   setFlags,
   type Went,
 } from "../store/placement-changes.ts";
-import { type Known, knownPlacements } from "../store/placements.ts";
+import { type Known, knownPlacements, whereIs } from "../store/placements.ts";
 import { type Mailbox, type Refusal, refusal } from "./contract.ts";
 import { copyOf, release } from "./release.ts";
 
@@ -178,7 +178,7 @@ async function tell({ env, domain, name }: Mailbox, taken: readonly number[], ho
 /** In the backlog: not yet with the origin, and not refused by it. */
 export const isWaiting = ({ waiting }: Pick<Known, "waiting">): boolean => waiting !== null && waiting > 0;
 
-const lies = ({ id }: Known, folder: number): boolean => Math.floor(id / 4_294_967_296) === folder;
+const lies = ({ id }: Known, folder: number): boolean => whereIs(id).folder === folder;
 
 function without(ids: readonly number[], rows: readonly { readonly id: number }[]): number[] {
   const there = new Set(rows.map(({ id }) => id));
