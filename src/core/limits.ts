@@ -91,6 +91,8 @@ export const SLOW_ORIGIN_MEMORY = 24 * 3600_000;
 export const SLOW_ORIGIN_NEWS = 3600_000;
 /** One step of a keeper's: the longest of a conversation (GREETING_TIMEOUT, RECIPIENT_TIMEOUT, WRITE_TIMEOUT), and some room. */
 export const KEEPER_STEP = 12_000;
+/** A keeper's answer that it is connected; then the Worker connects itself, with the other half of RECEIVE_BUDGET. */
+export const KEEPER_OPEN = 15_000;
 /** A keeper that hears nothing between two steps hangs up: the Worker has ended. Longer than a store may take in between. */
 export const KEEPER_IDLE = 60_000;
 /** One telling of a late reply to the domain's object, which settles it in D1, and the pause before the second; each doubles. */

@@ -132,6 +132,8 @@ export class OriginKeeper extends DurableObject<Env> implements KeeperRpc {
     this.#writer?.abort();
     this.#writer = null;
     this.#session?.close();
+    // Whoever comes later hears that it was us who left, not the origin.
+    this.#session = null;
   }
 }
 

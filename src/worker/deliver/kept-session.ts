@@ -1,5 +1,5 @@
 /** A conversation with an origin over a connection that a keeper has (keeper.ts): the Worker's end. */
-import { KEEPER_STEP, PLAN_TIMEOUT } from "../../core/limits.ts";
+import { KEEPER_OPEN, KEEPER_STEP, PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome, Refused, Unavailable } from "../../core/outcome.ts";
 import { BareLines } from "../../core/protocol/smtp/bare-lines.ts";
 import type { Route } from "../domain/contract.ts";
@@ -16,11 +16,12 @@ export interface Keeper {
 
 export type KeptOpenedSession = OpenedSession & { readonly keeper?: Keeper };
 
-/** Never rejects. @returns null where no keeper can be had: the origin has not been asked */
+/** Never rejects. @returns null where no keeper can be had: the origin has not been asked for more than a connection */
 export async function openKept(env: Pick<Env, "KEEPER">, route: Route): Promise<KeptOpenedSession | null> {
   try {
     const keeper = env.KEEPER.get(env.KEEPER.newUniqueId()) as unknown as KeeperRpc;
-    const opened = await keeper.open(route);
+    // One that does not answer must not use up the time of the sender: that would look as if the origin did not.
+    const opened = await within(keeper.open(route), KEEPER_OPEN, "a keeper for a connection");
     if ("kind" in opened) return opened;
     const session = new KeptSession(keeper, new Map(opened.extensions));
     return { session, greeting: opened.greeting, keeper: session };
