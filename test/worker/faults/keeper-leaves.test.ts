@@ -1,4 +1,7 @@
-/** A keeper (decision 009) hangs up because it has heard nothing for a minute: the Worker was held up between two steps. */
+/**
+ * A keeper (decision 009) hangs up because it has heard nothing for a minute: the Worker was held up between two steps.
+ * Apart from keeper.test.ts: its keepers wait still, and with their limits hurried they would keep the isolate busy.
+ */
 import { hasten } from "./haste.ts";
 import { beforeEachCall } from "./injector.ts";
 import { table } from "./matrix.ts";
