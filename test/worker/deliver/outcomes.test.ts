@@ -6,9 +6,15 @@ import type { Behaviour, StepDetail, Verb } from "../../support/origin-behaviour
 import { createOrigin, type Origin } from "../origin-control.ts";
 import { openBy, TRANSPORTS, type Transport } from "../transports.ts";
 
-/** Short, so that a silent server is given up at once; nothing here measures time. */
+/** Short, for a silent server, that is to be given up at once. */
 const LIMIT = 250;
-const LIMITS = { connect: 2_000, greeting: LIMIT, command: LIMIT, recipient: LIMIT, data: LIMIT, write: LIMIT };
+const SHORT = limitsOf(LIMIT);
+/** Long, so that a busy machine does not turn another outcome into a timeout. */
+const LONG = limitsOf(10_000);
+
+function limitsOf(limit: number) {
+  return { connect: 10_000, greeting: limit, command: limit, recipient: limit, data: limit, write: limit };
+}
 const USER = { name: "relay@example.org", password: "correct horse" };
 const MESSAGE = new TextEncoder().encode("Subject: outcome\r\n\r\nhello\r\n");
 
@@ -25,17 +31,17 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
   }
 
   /** One message over a connection of its own, as far as it gets. */
-  async function deliver(behaviour: Behaviour, pipelining: boolean): Promise<Ended> {
+  async function deliver(behaviour: Behaviour, pipelining: boolean, limits = LONG): Promise<Ended> {
     const extensions = pipelining ? ["PIPELINING", "8BITMIME"] : ["8BITMIME"];
     origin = await createOrigin({ extensions, ...behaviour });
     const credentials = behaviour.user ? { username: behaviour.user.name, password: behaviour.user.password } : {};
     const route: OpenRoute = { host: "localhost", port: origin.port, tls: behaviour.tls ?? "none", ...credentials };
-    const opened = await openBy(transport, route, { helo: "mx.holdfast.test", limits: LIMITS });
+    const opened = await openBy(transport, route, { helo: "mx.holdfast.test", limits });
     if (!isOpen(opened)) return { outcome: opened, usable: false };
     const { session } = opened;
     const parameters = { from: "a@example.net", size: MESSAGE.length, body: "7BIT", smtputf8: false } as const;
     const writer = await session.begin(parameters, "b@example.org");
-    const outcome = isWriter(writer) ? ((await writer.write(MESSAGE)) ?? (await writer.finish(LIMIT))) : writer;
+    const outcome = isWriter(writer) ? ((await writer.write(MESSAGE)) ?? (await writer.finish(limits.data))) : writer;
     return { outcome, usable: session.usable };
   }
 
@@ -91,14 +97,14 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
       });
 
       it("that is met with silence is given up", async () => {
-        const { outcome, usable } = await deliver(behaviourFor(phase, { silent: true }), pipelining);
+        const { outcome, usable } = await deliver(behaviourFor(phase, { silent: true }), pipelining, SHORT);
         expect(outcome).toMatchObject(unavailable(phase, "timeout"));
         expect(usable).toBe(false);
       });
 
       it("that is answered one octet at a time is given up after its total time", async () => {
         // Each octet comes well within the limit, the reply as a whole does not.
-        const { outcome, usable } = await deliver(behaviourFor(phase, { octetEvery: LIMIT / 5 }), pipelining);
+        const { outcome, usable } = await deliver(behaviourFor(phase, { octetEvery: LIMIT / 5 }), pipelining, SHORT);
         expect(outcome).toMatchObject(unavailable(phase, "timeout"));
         expect(usable).toBe(false);
       });
@@ -151,12 +157,12 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
     /** More than the kernel's buffers on loopback hold. */
     const large = new Uint8Array(12 * 1024 * 1024).fill(0x61);
 
-    async function send(behaviour: Behaviour): Promise<Outcome> {
+    async function send(behaviour: Behaviour, limits = LONG): Promise<Outcome> {
       origin = await createOrigin(behaviour);
       const opened = await openBy(
         transport,
         { host: "127.0.0.1", port: origin.port, tls: "none" },
-        { helo: "mx.holdfast.test", limits: LIMITS },
+        { helo: "mx.holdfast.test", limits },
       );
       if (!isOpen(opened)) return opened;
       const parameters = { from: "", size: large.length, body: "7BIT", smtputf8: false } as const;
@@ -164,11 +170,11 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
       if (!isWriter(writer)) return writer;
       const ended = await writer.write(large);
       expect(opened.session.usable).toBe(ended === null);
-      return ended ?? writer.finish(LIMIT);
+      return ended ?? writer.finish(limits.data);
     }
 
     it("is given up", async () => {
-      expect(await send({ stopReadingAfter: 1_000 })).toMatchObject(unavailable("data", "timeout"));
+      expect(await send({ stopReadingAfter: 1_000 }, SHORT)).toMatchObject(unavailable("data", "timeout"));
     });
 
     it("is unavailable when it hangs up without a word", async () => {

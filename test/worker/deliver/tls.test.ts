@@ -7,7 +7,7 @@ import { openBy, TRANSPORTS, type Transport } from "../transports.ts";
 
 /** Long, so that a busy machine does not turn a failed handshake into a timeout. */
 const LIMIT = 5_000;
-const LIMITS = { connect: 2_000, greeting: LIMIT, command: LIMIT, recipient: LIMIT, data: LIMIT, write: LIMIT };
+const LIMITS = { connect: 10_000, greeting: LIMIT, command: LIMIT, recipient: LIMIT, data: LIMIT, write: LIMIT };
 
 let origin: Origin;
 afterEach(() => origin.close());
