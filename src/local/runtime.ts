@@ -65,6 +65,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   async function watch(): Promise<void> {
     const { signal } = watching;
+    // It rejects only when the watch is ended, which the loop looks at itself.
     const rest = (ms: number) => pause(ms, undefined, { signal }).catch(() => undefined);
     let missed = 0;
     while (!signal.aborted) {

@@ -107,6 +107,7 @@ describe("every file of a folder goes through the whole service", () => {
     expect(ran.code).toBe(0);
   });
 
+  // Read from /proc: elsewhere the line's `peakMemory` is null.
   it.runIf(process.platform === "linux")("the peak of memory is that of the service's processes", () => {
     const peak = line("z-largest.eml")?.peakMemory;
     expect(peak?.workerd).toBeGreaterThan(10 * 1024 * 1024);
