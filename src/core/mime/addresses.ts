@@ -1,11 +1,11 @@
 /** Address fields (RFC 5322 §3.4) as a structure keeps them: taken apart as they stand for IMAP, and decoded for people. */
-import { type Address, addressParser } from "postal-mime";
+import { type Address, addressParser, decodeWords } from "postal-mime";
 import { letters } from "./charset.ts";
 
 export interface Mailbox {
   /** Empty where there is none. */
   readonly name: string;
-  /** Of the addr-spec, as far as there is one: without a domain it is what stands there. */
+  /** The addr-spec, as far as there is one: without a domain it is what stands there. */
   readonly address: string;
 }
 
@@ -30,7 +30,24 @@ export function addressesAsTheyStand(values: readonly string[]): Group[] {
 
 /** The GroupedAddresses form (RFC 8621 §4.1.2.4). @param hint see `letters` */
 export function addressGroups(value: string, hint: string | null): Group[] {
-  return groupsOf(addressParser(withoutNesting(letters(value, hint))), (text) => text.normalize("NFC").toWellFormed());
+  const composed = (text: string) => text.normalize("NFC").toWellFormed();
+  return groupsOf(addressParser(withoutNesting(letters(value, hint))), composed).map(({ name, mailboxes }) => ({
+    name,
+    mailboxes: mailboxes.map((one) => ({
+      // An address alone, which a word in it made look like a name (RFC 2047 §5 has none there).
+      name: one.name === composed(decodeWords(one.address)) ? "" : one.name,
+      // Without the route of old (RFC 5322 §4.4).
+      address: quoted(one.address.replace(/^@[^:]*:/, "")),
+    })),
+  }));
+}
+
+/** The parser has taken the quotes off a local part that needs them (RFC 5322 §3.4.1). */
+function quoted(address: string): string {
+  const at = address.lastIndexOf("@");
+  const local = address.slice(0, at);
+  if (at < 1 || /^(?:"[^"]*"|[^\s"(),:;<>@[\\\]]+)$/.test(local)) return address;
+  return `"${local.replace(/["\\]/g, "\\$&")}"${address.slice(at)}`;
 }
 
 /** The Addresses form (RFC 8621 §4.1.2.3): without groups. */

@@ -146,10 +146,9 @@ export class PartReader {
       this.#header.add(line);
       return;
     }
-    // No empty line: the body begins all the same.
+    // No empty line: the body begins all the same, with this line, which may be its first delimiter.
     this.#headerEnds(this.#lineFrom);
-    if (this.#state === "header") this.#whole(line, ended);
-    else this.#body(line);
+    this.#whole(line, ended);
   }
 
   /** Lines of a body up to one that begins like a delimiter. @returns where that line begins */

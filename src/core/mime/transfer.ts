@@ -23,41 +23,81 @@ const SEXTETS = new Int8Array(256).fill(-1);
 for (const [index, letter] of [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"].entries())
   SEXTETS[letter.charCodeAt(0)] = index;
 
-/** Anything beyond the alphabet is passed over (§6.8); a pad ends a unit, also in the middle, as some mailers write it. */
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const TAB = 0x09;
+/** What is held of a line behind a pad; a line has 76 (§6.8). */
+const MAX_LINE = 1024;
+
+/**
+ * Anything beyond the alphabet is passed over (§6.8). A pad is the end, and what follows, such as a mailing list's own lines, is
+ * none of it, but for lines that are base64 and nothing else: some mailers write several encodings one after the other.
+ */
 class Base64 implements TransferDecoder {
   #bits = 0;
   #count = 0;
+  #state: "data" | "padded" | "over" = "data";
+  /** Behind a pad, the line so far. */
+  #line: number[] = [];
 
   decode(piece: Uint8Array): Uint8Array {
-    const out = new Uint8Array(Math.ceil((piece.length * 3) / 4) + 1);
+    const out = new Uint8Array(Math.ceil(((piece.length + this.#line.length) * 3) / 4) + 2);
     let length = 0;
     for (const octet of piece) {
-      const sextet = SEXTETS[octet] ?? -1;
-      if (sextet === -1) {
-        if (octet === PAD) this.#count = 0;
+      if (this.#state === "over") break;
+      if (this.#state === "data") {
+        length = this.#take(octet, out, length);
         continue;
       }
-      this.#bits = ((this.#bits << 6) | sextet) & 0xfff;
-      this.#count += 6;
-      if (this.#count >= 8) {
-        this.#count -= 8;
-        out[length++] = (this.#bits >> this.#count) & 0xff;
-      }
+      this.#line.push(octet);
+      if (octet === LF || this.#line.length >= MAX_LINE) length = this.#lineEnds(out, length);
     }
     return out.subarray(0, length);
   }
 
   /** Bits that make no octet are none. */
   end(): Uint8Array {
-    return NOTHING;
+    const out = new Uint8Array(Math.ceil((this.#line.length * 3) / 4) + 2);
+    return out.subarray(0, this.#lineEnds(out, 0));
+  }
+
+  /** @returns octets in `out` by now */
+  #take(octet: number, out: Uint8Array, length: number): number {
+    const sextet = SEXTETS[octet] ?? -1;
+    if (sextet === -1) {
+      if (octet !== PAD) return length;
+      this.#count = 0;
+      this.#state = "padded";
+      return length;
+    }
+    this.#bits = ((this.#bits << 6) | sextet) & 0xfff;
+    this.#count += 6;
+    if (this.#count < 8) return length;
+    this.#count -= 8;
+    out[length] = (this.#bits >> this.#count) & 0xff;
+    return length + 1;
+  }
+
+  #lineEnds(out: Uint8Array, before: number): number {
+    const line = this.#line;
+    this.#line = [];
+    const end = line.findLastIndex((octet) => !isBlank(octet)) + 1;
+    if (!line.slice(0, end).every((octet) => octet === PAD || SEXTETS[octet] !== -1)) {
+      this.#state = "over";
+      return before;
+    }
+    let length = before;
+    for (const octet of line) length = this.#take(octet, out, length);
+    return length;
   }
 }
 
+function isBlank(octet: number): boolean {
+  return octet === LF || octet === CR || octet === SPACE || octet === TAB;
+}
+
 const EQUALS = 0x3d;
-const CR = 0x0d;
-const LF = 0x0a;
-const SPACE = 0x20;
-const TAB = 0x09;
 /** An equals sign with what follows it, and white space that may be at the end of a line. A line has 76 (§6.7). */
 const MAX_HELD = 1024;
 

@@ -17,6 +17,10 @@ describe("an address field", () => {
     ["=?utf-8?Q?Gr=C3=BCn=2C_Ann?= <ann@example.org>", [["Grün, Ann", "ann@example.org"]]],
     ["Gr\xc3\xbcn <a@example.org>", [["Grün", "a@example.org"]]],
     ["Postmaster", [["", "Postmaster"]]],
+    ["<@relay.example,@b.example:ann@example.org>", [["", "ann@example.org"]]],
+    ['"a b"@example.org', [["", '"a b"@example.org']]],
+    ['Ann <"a@b"@example.org>', [["Ann", '"a@b"@example.org']]],
+    ["=?utf-8?Q?a?=@example.org", [["", "=?utf-8?Q?a?=@example.org"]]],
     ["<>, ,", []],
     ["", []],
   ])("%j is %j", (field, people) => {

@@ -155,6 +155,14 @@ describe("the parts of a message", () => {
     ]);
   });
 
+  it("of a multipart whose header has no empty line behind it are there too", () => {
+    const message = "Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n\none\n--b--";
+    expect(parts(message).map(({ type, body }) => [type, body])).toEqual([
+      ["multipart/mixed", ""],
+      ["text/html", "one"],
+    ]);
+  });
+
   it("in an endless header are there all the same", () => {
     const [part] = parts(`X: ${"y".repeat(1_000_000)}\r\n\r\nbody`, [500_000]);
     expect(part?.body).toBe("body");
@@ -177,6 +185,9 @@ describe("a transfer encoding", () => {
     ["base64", "SGVs\r\nbG8=", "Hello"],
     ["Base64 ", "SGVsbG8", "Hello"],
     ["base64", "QQ==QkM=", "ABC"],
+    ["base64", "QQ==\r\nQkM=\r\nRA==", "ABCD"],
+    ["base64", "QQ==\n\n_______\nlist mailing list\nQkM=\n", "A"],
+    ["base64", "QUI=\nA footer\n", "AB"],
     ["base64", "?garbage!", latin1(Uint8Array.from(atob("garbage="), (char) => char.charCodeAt(0)))],
     ["base64", "", ""],
     ["quoted-printable", "a=3D=\r\nb  \r\nc=3d", "a=b\r\nc="],
