@@ -36,12 +36,14 @@ async function fill(to: number): Promise<void> {
     const seq = (await env.SHARD_0.prepare("SELECT max(seq) AS seq FROM account").first<number>("seq")) ?? 0;
     await env.SHARD_0.batch([
       env.SHARD_0.prepare(
-        `${generate} INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+        `${generate} INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
+           structure)
          SELECT ${last} + 1 + g.n, m.account, 'copy-' || (${last} + g.n) || '@example.net', hex(randomblob(16)),
-           abs(random() % 9007199254740991), m.direction, m.at - g.n, m.size, m.key, m.sender, m.subject, m.preview, m.meta ${from}`,
+           abs(random() % 9007199254740991), m.direction, m.at - g.n, m.size, m.key, m.sender, m.subject, m.preview, m.meta,
+           m.structure ${from}`,
       ),
       env.SHARD_0.prepare(
-        `INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a' || account || ' d1 in', subject || ' ' || sender,
+        `INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a' || account || ' d1 in t' || account || 'x' || lower(hex(randomblob(10))), subject || ' ' || sender,
            preview || ' ' || hex(randomblob(8)) FROM message WHERE id > ${last}`,
       ),
       env.SHARD_0.prepare(
