@@ -15,27 +15,28 @@ export interface Group {
   readonly mailboxes: readonly Mailbox[];
 }
 
-/** Stands for the beginning of an encoded word, so that it is not decoded: no octet is this letter. */
+/** Stands for the beginning of an encoded word, so that it is not decoded. These letters are private: no octet is one of them. */
 const WORD = "\ue000";
+/** Stands for an @ between quotes, so that a name is not taken for an address, nor left out for being one. */
+const AT = "\ue001";
 
 /**
  * Names as they stand, encoded words too, octets as Latin-1.
  * @param values of each instance of the field
  */
 export function addressesAsTheyStand(values: readonly string[]): Group[] {
-  const protect = values.map((value) => withoutNesting(value.replaceAll("=?", WORD)));
-  const restore = (text: string) => text.replaceAll(WORD, "=?");
-  return groupsOf(addressParser(protect.join(", ")), restore);
+  const protect = values.map((value) => value.replaceAll("=?", WORD));
+  return groupsOf(parse(protect.join(", ")), (text) => text.replaceAll(WORD, "=?"));
 }
 
 /** The GroupedAddresses form (RFC 8621 §4.1.2.4). @param hint see `letters` */
 export function addressGroups(value: string, hint: string | null): Group[] {
   const composed = (text: string) => text.normalize("NFC").toWellFormed();
-  return groupsOf(addressParser(withoutNesting(letters(value, hint))), composed).map(({ name, mailboxes }) => ({
+  return groupsOf(parse(letters(value, hint)), composed).map(({ name, mailboxes }) => ({
     name,
     mailboxes: mailboxes.map((one) => ({
       // An address alone, which a word in it made look like a name (RFC 2047 §5 has none there).
-      name: one.name === composed(decodeWords(one.address)) ? "" : one.name,
+      name: one.address.includes("=?") && one.name === composed(decodeWords(one.address)) ? "" : one.name,
       // Without the route of old (RFC 5322 §4.4).
       address: quoted(one.address.replace(/^@[^:]*:/, "")),
     })),
@@ -55,6 +56,16 @@ export function mailboxes(value: string, hint: string | null): Mailbox[] {
   return addressGroups(value, hint).flatMap((group) => group.mailboxes);
 }
 
+const QUOTED = /"(?:[^"\\]|\\.)*"/gs;
+const COMMENT = /\((?:[^()\\]|\\.)*\)/gs;
+
+/** Made easy for the parser. */
+function parse(text: string): Address[] {
+  const flat = withoutNesting(text).replace(QUOTED, (quoted) => quoted.replaceAll("@", AT));
+  // A comment alone is nobody.
+  return flat.replace(COMMENT, "").trim() === "" ? [] : addressParser(flat);
+}
+
 /** Comments within comments (RFC 5322 §3.2.2) become one: the parser takes the first closing parenthesis for the end. */
 function withoutNesting(text: string): string {
   if (!/\([^()]*\(/.test(text)) return text;
@@ -66,7 +77,8 @@ function withoutNesting(text: string): string {
   });
 }
 
-function groupsOf(addresses: readonly Address[], text: (raw: string) => string): Group[] {
+function groupsOf(addresses: readonly Address[], restore: (raw: string) => string): Group[] {
+  const text = (raw: string) => restore(raw.replaceAll(AT, "@"));
   const groups: { name: string | null; mailboxes: Mailbox[] }[] = [];
   for (const { name, address, group } of addresses) {
     if (group) {

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, parse } from "node:path";
 import { corpusFiles, withCrlf } from "../corpus/files.ts";
 import { compare } from "./compare.ts";
+import { imapReport } from "./imap.ts";
 import { readMailParser } from "./mail-parser.ts";
 import { parseOptions, type StructureOptions, USAGE } from "./options.ts";
 import { readOurs } from "./ours.ts";
@@ -21,16 +22,33 @@ if (!parsed.ok) {
 const { options } = parsed;
 const tally = new Tally();
 try {
-  await run(options, tally);
+  if (options.dovecot === null) await run(options, tally);
+  else console.log(await runDovecot(options, options.dovecot));
 } catch (error) {
   process.exitCode = 1;
   console.error(error instanceof Error ? error.message : error);
 }
-console.log(tally.report());
+if (tally.messages > 0) console.log(tally.report());
 
-async function run({ folder, against, match }: StructureOptions, tally: Tally): Promise<void> {
+function filesOf({ folder, match }: StructureOptions): string[] {
   const files = corpusFiles(folder, match);
   if (files.length === 0) throw new Error(`There is no such file below ${folder}.`);
+  return files;
+}
+
+function runDovecot(options: StructureOptions, program: string): Promise<string> {
+  const octets = (file: string) => withCrlf(readFileSync(join(options.folder, file)));
+  const messages = new Map(filesOf(options).map((file) => [file, octets(file)]));
+  return imapReport(program, messages, (file, difference) => {
+    if (!options.all) return;
+    const [we, they] = shown(difference);
+    console.log(JSON.stringify({ file, item: difference.item, we, they }));
+  });
+}
+
+async function run(options: StructureOptions, tally: Tally): Promise<void> {
+  const { folder, against } = options;
+  const files = filesOf(options);
   if (against === "json") {
     for (const file of files) for (const pair of pairsOf(join(folder, file))) await add(tally, file, ...pair);
     if (tally.messages === 0) throw new Error("No file has a .json beside it.");

@@ -90,7 +90,7 @@ function percent(part: number, whole: number): string {
 }
 
 /** Where they begin to differ. */
-export function shown({ ours, theirs }: Difference): [string, string] {
+export function shown({ ours, theirs }: Pick<Difference, "ours" | "theirs">): [string, string] {
   let at = 0;
   while (at < ours.length && ours[at] === theirs[at]) at++;
   const from = Math.max(0, at - BEFORE);

@@ -127,11 +127,49 @@ describe("the comparison with an answer that lies beside", () => {
   });
 });
 
+describe("the comparison with Dovecot's imap", () => {
+  const ANN = '((\\"Ann\\" NIL \\"ann\\" \\"example.org\\"))';
+  /** A program in its place, that has this to say of one message. */
+  function program(name: string, answer: string): string {
+    const path = join(beside, name);
+    const script = `#!/bin/sh\nread -r select\nread -r fetch\nprintf '%b' "${answer}"\n`;
+    writeFileSync(path, script, { mode: 0o755 });
+    return path;
+  }
+  const answer = (subject: string, octets: number) =>
+    `* 1 FETCH (ENVELOPE (NIL {${subject.length}}\\r\\n${subject} ${ANN} ${ANN} ${ANN} NIL NIL NIL NIL NIL) BODYSTRUCTURE (\\"TEXT\\" \\"PLAIN\\" (\\"charset\\" \\"us-ascii\\") NIL NIL \\"7BIT\\" ${octets} 1 NIL NIL NIL NIL))\\r\\nb OK done\\r\\n`;
+  const against = (path: string) => structure(beside, "--match", "plain.eml", "--dovecot", path, "--all");
+
+  beforeAll(() => writeFileSync(join(beside, "plain.eml"), PLAIN));
+
+  it("agrees where it says the same in other letters", async () => {
+    const { out, code } = await against(program("same", answer("=?utf-8?Q?gr=C3=BCn?=", 6)));
+    expect(code).toBe(0);
+    expect(out).toContain("1 messages, 1 of them without any difference; agreement 11 of 11, 100.00 %");
+  });
+
+  it("says what differs", async () => {
+    const { out } = await against(program("other", answer("blau", 7)));
+    expect(out).toContain('"item":"subject"');
+    expect(out).toContain('"item":"bodystructure"');
+    expect(out).toContain("agreement 9 of 11, 81.81 %");
+  });
+
+  it.each([
+    ["ends without an answer", "* BAD no\\r\\n", "has not answered"],
+    ["leaves a message out", "b OK done\\r\\n", "says nothing of message 1"],
+  ])("tells of a program that %s", async (name, said, problem) => {
+    const ran = await against(program(name.replaceAll(" ", "-"), said));
+    expect(ran).toMatchObject({ code: 1, problem: expect.stringContaining(problem) });
+  });
+});
+
 describe("a command line that is none", () => {
   it.each([
     ["no folder", [], "Name one folder."],
     ["a folder that is not there", ["/nowhere/at/all"], "/nowhere/at/all is no folder."],
     ["an option that there is not", ["--what"], "Unknown option '--what'"],
+    ["two parsers at once", [tmpdir(), "--json", "--dovecot", "imap"], "Either --json or --dovecot."],
   ])("%s is told", async (_what, args, sentence) => {
     const { problem, code } = await structure(...args);
     expect(code).toBe(2);

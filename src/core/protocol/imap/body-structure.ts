@@ -47,7 +47,7 @@ function placing(part: Pick<PartStructure, "disposition" | "language" | "locatio
 /** RFC 2045 §5.2: text that says no charset is in US-ASCII. */
 function withCharset({ type, parameters }: PartStructure): readonly Parameter[] {
   if (type !== "text" || parameters.some(([name]) => name === "charset")) return parameters;
-  return [["charset", "us-ascii"], ...parameters];
+  return [...parameters, ["charset", "us-ascii"]];
 }
 
 function parameterList(parameters: readonly Parameter[]): string {

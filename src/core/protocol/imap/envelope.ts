@@ -37,7 +37,12 @@ function addresses(values: readonly string[] | undefined): string | null {
 function address({ name, address }: Mailbox): string {
   const [, route = null, path = address] = ROUTE.exec(address) ?? [];
   const at = path.lastIndexOf("@");
-  const local = at === -1 ? path : path.slice(0, at);
+  const local = unquoted(at === -1 ? path : path.slice(0, at));
   const domain = at === -1 ? "" : path.slice(at + 1);
   return `(${[nstring(name === "" ? null : name), nstring(route), string(local), string(domain)].join(" ")})`;
+}
+
+/** The quotes are the header's: an IMAP string has its own. */
+function unquoted(local: string): string {
+  return /^".*"$/s.test(local) ? local.slice(1, -1).replace(/\\(.)/gs, "$1") : local;
 }

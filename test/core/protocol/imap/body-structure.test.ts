@@ -70,7 +70,7 @@ describe("ENVELOPE", () => {
   it("writes groups, routes, and names without an address", () => {
     const [, , from, , , to] = envelope(
       "From: Postmaster",
-      "To: Friends: a@example.org, B <b@example.org>;, none:;, <@relay.example,@b.example:c@example.org>",
+      'To: Friends: a@example.org, B <b@example.org>;, none:;, <@relay.example,@b.example:c@example.org>, "d e"@example.org',
     ) as Value[];
     expect(from).toEqual([[null, null, "Postmaster", ""]]);
     expect(to).toEqual([
@@ -81,6 +81,7 @@ describe("ENVELOPE", () => {
       [null, null, "none", null],
       [null, null, null, null],
       [null, "@relay.example,@b.example", "c", "example.org"],
+      [null, null, "d e", "example.org"],
     ]);
   });
 
