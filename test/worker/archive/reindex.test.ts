@@ -83,6 +83,23 @@ describe("after its shard was lost", () => {
     expect(await givenBack()).toEqual([]);
   });
 
+  it("mail has its structure, and its conversation, as before", async () => {
+    const rows = async () => {
+      const sql =
+        "SELECT subject, structure, dense_rank() OVER (ORDER BY thread) AS thread FROM message ORDER BY subject";
+      const { results } = await env.SHARD_0.prepare(sql).all<{ structure: string | null; thread: number }>();
+      return results;
+    };
+    await send([ANN], letter({ Subject: "Lunch", "Message-ID": "<lunch@example.net>" }));
+    await send([ANN], letter({ Subject: "Re: Lunch", "In-Reply-To": "<lunch@example.net>" }));
+    const before = await rows();
+    expect(before.map(({ structure }) => structure?.startsWith('{"v":'))).toEqual([true, true]);
+    expect(new Set(before.map(({ thread }) => thread)).size).toBe(1);
+    await loseShard();
+    await reindex();
+    expect(await rows()).toEqual(before);
+  });
+
   it("mail that failback delivered is not queued again", async () => {
     await arrives(ANN, { Subject: "Given back" });
     expect(await givenBack()).toEqual(["Given back"]);
