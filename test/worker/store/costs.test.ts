@@ -1,7 +1,7 @@
 /** Rows written for each operation of the tables, as the design's "Data" says: they are what a shard costs. */
 import { env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
-import { indexMessage } from "../../../src/worker/archive/index.ts";
+import { type IndexEntry, indexMessage } from "../../../src/worker/archive/index.ts";
 import { purge } from "../../../src/worker/archive/retention.ts";
 import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
@@ -82,6 +82,24 @@ describe("rows written", () => {
     expect(await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n")).toBe(1);
     expect(counts.rowsWritten).toBeLessThanOrEqual(40);
     expect(counts.rowsWritten).toBeGreaterThan(0);
+  });
+});
+
+describe("rows read to find a conversation", () => {
+  it("do not grow with the mail that there is", async () => {
+    await createAccount(env.SHARD_0, 3, 1, NOON);
+    const references = Array.from({ length: 25 }, (_, n) => `before-${n}@example.net`);
+    let elsewhere = 0;
+    const answer = () => entryOf(3, { extracted: { subject: "Re: Lunch", references } });
+    const other = () =>
+      entryOf(3, { extracted: { subject: "Re: Lunch", references: [`elsewhere-${++elsewhere}@example.net`] } });
+    await indexMessage(env.SHARD_0, [answer()], { portal: false });
+    const read = (entry: IndexEntry) => cost((_, db) => indexMessage(db, [entry], { portal: false }));
+    const few = await read(answer());
+    for (let n = 0; n < 5; n++) await indexMessage(env.SHARD_0, Array.from({ length: 60 }, other), { portal: false });
+    const many = await read(answer());
+    expect(many.rowsWritten).toBe(5);
+    expect(many.rowsRead - few.rowsRead).toBeLessThanOrEqual(5);
   });
 });
 
