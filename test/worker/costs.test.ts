@@ -50,7 +50,10 @@ it("normal, covered, over the message's life: 7 rows written with its purge", as
   await env.SHARD_0.prepare("UPDATE message SET at = at - ?1 WHERE id <= ?2").bind(long, results[0]?.id).run();
   const before = await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n");
   const counter = counted(env as Env);
-  const { purged } = await hourly(counter.env, Date.now());
+  // Not in the hour of the whole pass, which has other work too.
+  const day = 24 * 3600_000;
+  const awake = Math.floor(Date.now() / day) * day + 12 * 3600_000;
+  const { purged } = await hourly(counter.env, awake);
   const after = await env.SHARD_0.prepare("SELECT count(*) AS n FROM message").first<number>("n");
   expect((before ?? 0) - (after ?? 0)).toBe(purged);
   expect(purged).toBeGreaterThan(0);

@@ -2,16 +2,45 @@
 import { accountState, type ChangedPlacement, changedFolders, changedPlacements, historyOf } from "../store/changes.ts";
 import type { Mailbox } from "./contract.ts";
 
+/**
+ * What somebody knows of an account: everything at `base`, and what has changed then up to `seq`. The two are the same but in the
+ * middle of changes that are told in pages: what came after `base` is new to whoever reads them, although it may have been there
+ * at `seq`, when its change was not told yet.
+ */
+export interface State {
+  readonly seq: number;
+  readonly base: number;
+}
+
+/** Everything at that MODSEQ. */
+export const stateAt = (seq: number): State => ({ seq, base: seq });
+
+/** `123`; in the middle of pages `123-100`. */
+export const formatState = ({ seq, base }: State): string => (base === seq ? String(seq) : `${seq}-${base}`);
+
+/** @returns null where it is none */
+export function readState(text: string): State | null {
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text);
+  if (!match) return null;
+  const seq = Number(match[1]);
+  const base = match[2] === undefined ? seq : Number(match[2]);
+  return base <= seq ? { seq, base } : null;
+}
+
 export interface ChangeSet<T> {
   readonly created: readonly T[];
   readonly updated: readonly T[];
   readonly destroyed: readonly T[];
 }
 
+/**
+ * What was created may be known already where it changed while pages were read, and what was destroyed may never have been told;
+ * what was updated is known.
+ */
 export interface Changes {
-  readonly oldState: number;
+  readonly oldState: State;
   /** What came up to here is told; the consumer asks with it the next time. */
-  readonly newState: number;
+  readonly newState: State;
   /** There is more after `newState`. */
   readonly hasMore: boolean;
   /** By number. `updated`: the folder itself, or what is in it. */
@@ -24,7 +53,7 @@ export interface Changes {
   readonly messages: ChangeSet<number>;
 }
 
-/** The state of now. */
+/** The MODSEQ of now: a state of everything. */
 export async function currentState({ db, account }: Mailbox): Promise<number> {
   return (await accountState(db, account))?.seq ?? 0;
 }
@@ -34,66 +63,60 @@ export async function currentState({ db, account }: Mailbox): Promise<number> {
  * @param limit changes of placements, about: a page ends between two steps of the counter
  * @returns null where that cannot be calculated: change records of that time are forgotten, or the state is of another mailbox
  */
-export async function changesSince(mailbox: Mailbox, since: number, limit: number): Promise<Changes | null> {
+export async function changesSince(mailbox: Mailbox, since: State, limit: number): Promise<Changes | null> {
   const { db, account } = mailbox;
+  const { seq, base } = since;
   const before = await accountState(db, account);
-  if (!before || since < before.purged || since > before.seq || since < 0) return null;
-  const rows = await changedPlacements(db, account, since, limit);
-  const folders = await changedFolders(db, account, since);
-  const { newState, hasMore } = end(rows, limit, before.seq);
-  const messages = [...new Set(rows.map(({ message }) => message))];
-  const history = await historyOf(db, account, messages);
+  if (!before || seq < before.purged || seq > before.seq) return null;
+  const rows = await changedPlacements(db, account, seq, limit);
+  const folders = await changedFolders(db, account, seq);
+  const hasMore = rows.length >= limit && (rows.at(-1)?.modseq ?? 0) < before.seq;
+  // A page that is not full was all. What came meanwhile is told the next time.
+  const until = hasMore ? (rows.at(-1)?.modseq ?? seq) : Math.max(before.seq, rows.at(-1)?.modseq ?? 0);
+  const history = await historyOf(db, account, [...new Set(rows.map(({ message }) => message))]);
   // Forgotten while it was read: what is missing would look as if it had never been.
   const after = await accountState(db, account);
-  if (!after || since < after.purged) return null;
-  // What has changed again since is told when its turn comes.
-  const told = folders.filter(
-    ({ modseq, highest }) => Math.min(first(modseq, since), first(highest, since)) <= newState,
-  );
-  const there = told.filter(({ gone }) => gone === null);
+  if (!after || seq < after.purged) return null;
+  const within = (modseq: number | null) => modseq !== null && modseq > seq && modseq <= until;
+  // A folder is told of when it is made, whatever has become of it since.
+  const told = folders.filter(({ created, modseq, highest }) => [created, modseq, highest].some(within));
+  const there = told.filter(({ gone }) => gone === null || gone > until);
   return {
     oldState: since,
-    newState,
+    newState: hasMore ? { seq: until, base } : stateAt(until),
     hasMore,
     folders: {
-      created: there.filter(({ created }) => created > since).map(({ id }) => id),
-      updated: there.filter(({ created }) => created <= since).map(({ id }) => id),
-      destroyed: told.filter(({ gone, created }) => gone !== null && created <= since).map(({ id }) => id),
+      created: there.filter(({ created }) => created > seq).map(({ id }) => id),
+      updated: there.filter(({ created }) => created <= seq).map(({ id }) => id),
+      destroyed: told.filter(({ gone, created }) => within(gone) && created <= seq).map(({ id }) => id),
     },
-    countsOnly: there.filter(({ created, modseq }) => created <= since && modseq <= since).map(({ id }) => id),
+    countsOnly: there.filter(({ created, modseq }) => created <= seq && modseq <= seq).map(({ id }) => id),
     placements: {
-      created: rows.filter(({ created, gone }) => created > since && gone === null),
-      updated: rows.filter(({ created, gone }) => created <= since && gone === null),
-      destroyed: rows.filter(({ created, gone }) => created <= since && gone !== null),
+      created: rows.filter(({ created, gone }) => created > base && gone === null),
+      updated: rows.filter(({ created, gone }) => created <= base && gone === null),
+      destroyed: rows.filter(({ created, gone }) => created <= seq && gone !== null),
     },
-    messages: byMessage(messages, history, since),
+    messages: byMessage(history, since, until),
   };
 }
 
-/** A page that is not full was all: then the state is that of before it was read. What came meanwhile is told the next time. */
-function end(rows: readonly ChangedPlacement[], limit: number, seq: number) {
-  const last = rows.at(-1)?.modseq ?? 0;
-  return rows.length < limit
-    ? { newState: Math.max(seq, last), hasMore: false }
-    : { newState: last, hasMore: last < seq };
-}
+type History = Awaited<ReturnType<typeof historyOf>>;
 
-const first = (modseq: number, since: number): number => (modseq > since ? modseq : Number.MAX_SAFE_INTEGER);
-
-/** A message is there as long as one of its placements is. */
-function byMessage(
-  messages: readonly number[],
-  history: Awaited<ReturnType<typeof historyOf>>,
-  since: number,
-): ChangeSet<number> {
-  const placements = Map.groupBy(history, ({ message }) => message);
+/** A message is there as long as one of its placements is: before, and at the end of the page, whatever came later. */
+function byMessage(history: History, { seq, base }: State, until: number): ChangeSet<number> {
   const set = { created: [] as number[], updated: [] as number[], destroyed: [] as number[] };
-  for (const id of messages) {
-    const all = placements.get(id) ?? [];
-    const was = all.some(({ created, gone }) => created <= since && (gone === null || gone > since));
-    const is = all.some(({ gone }) => gone === null);
-    if (is) set[was ? "updated" : "created"].push(id);
-    else if (was) set.destroyed.push(id);
+  for (const [id, all] of Map.groupBy(history, ({ message }) => message)) {
+    const before = all.filter(thereAt(seq));
+    // There from the beginning; or it was on an earlier page, and one of its placements has been there ever since.
+    const told = all.filter(({ modseq }) => modseq > base && modseq <= seq).map(({ modseq }) => modseq);
+    const known = before.some(({ created }) => created <= base || told.some((page) => created <= page));
+    if (all.some(thereAt(until))) set[known ? "updated" : "created"].push(id);
+    else if (before.length > 0) set.destroyed.push(id);
   }
   return set;
 }
+
+const thereAt =
+  (state: number) =>
+  ({ created, gone }: History[number]): boolean =>
+    created <= state && (gone === null || gone > state);

@@ -60,20 +60,22 @@ export async function changedPlacements(
   return results;
 }
 
+export type PlacementHistory = Omit<ChangedPlacement, "flags" | "keywords">;
+
 /** All placements that these messages had, those that are gone and not forgotten too. */
 export async function historyOf(
   db: D1Database,
   account: number,
   messages: readonly number[],
-): Promise<Pick<ChangedPlacement, "id" | "message" | "created" | "gone">[]> {
+): Promise<PlacementHistory[]> {
   const { results } = await within(
     db
       .prepare(
-        `SELECT p.id, p.message, p.created, p.gone FROM json_each(?2) e
+        `SELECT p.id, p.message, p.modseq, p.created, p.gone FROM json_each(?2) e
          CROSS JOIN placement p INDEXED BY placement_message ON p.message = e.value WHERE p.account = ?1`,
       )
       .bind(account, JSON.stringify(messages))
-      .all<Pick<ChangedPlacement, "id" | "message" | "created" | "gone">>(),
+      .all<PlacementHistory>(),
     INDEX_TIMEOUT,
     "D1 read of changes",
   );

@@ -38,6 +38,14 @@ export interface Entry {
   readonly waiting: number | null;
 }
 
+/** The same with what lists of sizes and dates want of the message. */
+export interface Facts extends Entry {
+  /** Octets. */
+  readonly size: number;
+  /** INTERNALDATE, unix milliseconds. */
+  readonly internalAt: number;
+}
+
 type StoredPlacement = StoredRow &
   Omit<PlacedMessage, keyof MessageRow | "folder" | "uid"> & { readonly message: number };
 
@@ -92,6 +100,11 @@ export async function pageOfFolder(db: D1Database, account: number, page: Folder
 /** The same without the messages: a third of the rows. */
 export function entriesOfFolder(db: D1Database, account: number, page: FolderPage): Promise<Entry[]> {
   return readPage<Entry>(db, account, page, ENTRY, "");
+}
+
+export function factsOfFolder(db: D1Database, account: number, page: FolderPage): Promise<Facts[]> {
+  const columns = `${ENTRY}, m.size, coalesce(p.internal_at, m.at) AS internalAt`;
+  return readPage<Facts>(db, account, page, columns, "CROSS JOIN message m ON m.id = p.message");
 }
 
 async function readPage<T>(

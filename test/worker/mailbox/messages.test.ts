@@ -1,12 +1,20 @@
 /** Many messages at once, and again after an answer was lost. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { MAX_ACT } from "../../../src/core/limits.ts";
-import { changesSince, currentState } from "../../../src/worker/mailbox/changes.ts";
+import {
+  changesSince as changesOf,
+  currentState,
+  formatState,
+  readState,
+  stateAt,
+} from "../../../src/worker/mailbox/changes.ts";
 import { copyMessages, markMessages, moveMessages, removeMessages } from "../../../src/worker/mailbox/messages.ts";
 import { readFolder, readMessages } from "../../../src/worker/mailbox/reading.ts";
+import { expungeFolder, folderChanges, folderFacts } from "../../../src/worker/mailbox/sync.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
 import { DELETED, FLAGGED, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
 import { whereIs } from "../../../src/worker/store/placements.ts";
+import { NOON } from "../store/stored.ts";
 import { newMailbox, receive, type TestMailbox } from "./mailbox.ts";
 
 let box: TestMailbox;
@@ -23,6 +31,7 @@ async function succeeded<T>(
 }
 const list = async (id: number, role: "trash" | null = null) =>
   readFolder(box, { id, role }, { order: "oldest", deleted: true, limit: 2_000 });
+const changesSince = (mailbox: TestMailbox, since: number, limit: number) => changesOf(mailbox, stateAt(since), limit);
 const waiting = async () =>
   (await backlogPage(box.db, 1, null, 1_000)).filter(({ account }) => account === box.account);
 
@@ -169,7 +178,7 @@ describe("changes since a state", () => {
     const came = await changesSince(box, start, 100);
     expect(came?.placements.created.map(({ id }) => id)).toEqual([a, b, c]);
     expect(came?.messages.created).toHaveLength(3);
-    const state = came?.newState ?? 0;
+    const state = came?.newState.seq ?? 0;
     expect(state).toBe(await currentState(box));
     await markMessages(box, [a], { add: SEEN, remove: 0 });
     await removeMessages(box, [b], { marked: false });
@@ -184,7 +193,7 @@ describe("changes since a state", () => {
     expect(changes?.messages.destroyed).toHaveLength(1);
     expect(changes?.folders.updated).toEqual([box.inbox, box.trash]);
     expect(changes?.countsOnly).toEqual([box.inbox, box.trash]);
-    expect(changes).toMatchObject({ hasMore: false, newState: await currentState(box) });
+    expect(changes).toMatchObject({ hasMore: false, newState: stateAt(await currentState(box)) });
   });
 
   it("come page by page to the same end", async () => {
@@ -192,19 +201,21 @@ describe("changes since a state", () => {
     const ids = await receive(box, 7);
     await moveMessages(box, ids.slice(0, 4), box.trash);
     const seen = new Set<number>();
-    let state = start;
+    let state = stateAt(start);
     for (let pages = 0; ; pages++) {
-      const page = await changesSince(box, state, 2);
+      const page = await changesOf(box, state, 2);
       if (!page) throw new Error("the state was forgotten");
       for (const { id } of page.placements.created) seen.add(id);
-      expect(page.newState).toBeGreaterThan(state);
-      state = page.newState;
+      expect(page.placements.updated).toEqual([]);
+      expect(page.newState.seq).toBeGreaterThan(state.seq);
+      // As it goes to a client and comes back.
+      state = readState(formatState(page.newState)) ?? stateAt(0);
       if (!page.hasMore) break;
       expect(pages).toBeLessThan(20);
     }
     const there = [...(await list(box.inbox)), ...(await list(box.trash))].map(({ id }) => id);
     expect([...seen].sort()).toEqual(there.sort());
-    expect(state).toBe(await currentState(box));
+    expect(state).toEqual(stateAt(await currentState(box)));
   });
 
   it("of a state that is forgotten, or was never, cannot be calculated", async () => {
@@ -213,5 +224,42 @@ describe("changes since a state", () => {
     expect(await changesSince(box, 1, 100)).toBeNull();
     expect(await changesSince(box, 2, 100)).not.toBeNull();
     expect(await changesSince(box, 4, 100)).toBeNull();
+  });
+});
+
+describe("a client that keeps a copy of a folder", () => {
+  const state = () => currentState(box);
+
+  it("hears what has changed there and which UIDs have left, and of a state that is forgotten that it is", async () => {
+    const [a = 0, b = 0, c = 0] = await receive(box, 3);
+    const since = await state();
+    await markMessages(box, [c], { add: SEEN, remove: 0 });
+    await markMessages(box, [a], { add: FLAGGED, remove: 0 });
+    await moveMessages(box, [b], box.junk);
+    const changes = await folderChanges(box, box.inbox, since, 100);
+    expect(changes).toEqual({ changed: [c, a], vanished: [whereIs(b).uid] });
+    expect(await folderChanges(box, box.junk, since, 100)).toMatchObject({ vanished: [] });
+    await box.db
+      .prepare("UPDATE account SET purged = ?2 WHERE id = ?1")
+      .bind(box.account, since + 1)
+      .run();
+    expect(await folderChanges(box, box.inbox, since, 100)).toBeNull();
+  });
+
+  it("expunges what is flagged \\Deleted in that folder, and nothing else", async () => {
+    const ids = await receive(box, 4);
+    const [a = 0, b = 0, c = 0] = ids;
+    const moved = await succeeded(moveMessages(box, [c], box.junk));
+    await markMessages(box, [a, b, moved.moved[0]?.to ?? 0], { add: DELETED, remove: 0 });
+    expect(await succeeded(expungeFolder(box, box.inbox))).toEqual({ removed: [a, b], busy: [], hasMore: false });
+    expect(await succeeded(expungeFolder(box, box.inbox))).toEqual({ removed: [], busy: [], hasMore: false });
+    expect(await list(box.inbox)).toHaveLength(1);
+    expect(await list(box.junk)).toHaveLength(1);
+  });
+
+  it("lists sizes and dates without reading what the messages say", async () => {
+    const [a = 0] = await receive(box, 1);
+    const [facts] = await folderFacts(box, { folder: box.inbox, order: "oldest", deleted: true, limit: 10 });
+    expect(facts).toMatchObject({ id: a, size: 100, internalAt: NOON, flags: 0 });
   });
 });

@@ -2,7 +2,7 @@
 import { env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Env } from "../../../src/worker/env.ts";
-import { changesSince, currentState } from "../../../src/worker/mailbox/changes.ts";
+import { changesSince, currentState, stateAt } from "../../../src/worker/mailbox/changes.ts";
 import { folders } from "../../../src/worker/mailbox/folders.ts";
 import { markMessages } from "../../../src/worker/mailbox/messages.ts";
 import { readFolder, readMessages, readThread } from "../../../src/worker/mailbox/reading.ts";
@@ -99,10 +99,10 @@ describe("rows read of a mailbox of 10,000 messages", () => {
   it("are those of the changes, and a page's for each page of them", async () => {
     const state = await currentState(box);
     await markMessages(box, ids.slice(0, 10), { add: FLAGGED, remove: 0 });
-    const { value, counts } = await reading((box) => changesSince(box, state, 100));
+    const { value, counts } = await reading((box) => changesSince(box, stateAt(state), 100));
     expect(value?.placements.updated).toHaveLength(10);
     expect(counts.rowsRead).toBeLessThanOrEqual(6 * 10 + 30);
-    const first = await reading((box) => changesSince(box, 100, 100));
+    const first = await reading((box) => changesSince(box, stateAt(100), 100));
     expect(first.value?.hasMore).toBe(true);
     expect(first.counts.rowsRead).toBeLessThanOrEqual(7 * 100 + 30);
   });

@@ -8,6 +8,8 @@ import type { Env } from "../../../src/worker/env.ts";
 import { createAccount } from "../../../src/worker/store/accounts.ts";
 import { markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
 import { flagChange } from "../../../src/worker/store/flags.ts";
+import { changeFolder, createFolder, deleteFolder } from "../../../src/worker/store/folder-changes.ts";
+import { findFolder } from "../../../src/worker/store/folders.ts";
 import { type Counts, counted } from "../counters.ts";
 import { arrive, entryOf, folderOf, markPlacements, movePlacement, NOON, removePlacement } from "./stored.ts";
 
@@ -67,6 +69,20 @@ describe("rows written", () => {
     expect(await cost(move)).toMatchObject({ rowsWritten: 0 });
     const gone = await waiting();
     expect((await cost((_env, db) => removePlacement(db, ANN, gone))).rowsWritten).toBeLessThanOrEqual(4);
+  });
+
+  it("3 for a folder that is made, called otherwise or deleted, none for saying so again", async () => {
+    const made = { parent: 0, name: "Work", request: "r" };
+    const make = (_env: Env, db: D1Database) => createFolder(db, ANN, made, NOON);
+    expect(await cost(make)).toMatchObject({ rowsWritten: 3 });
+    expect(await cost(make)).toMatchObject({ rowsWritten: 0 });
+    const id = (await findFolder(env.SHARD_0, ANN, "Work"))?.id ?? 0;
+    const rename = (_env: Env, db: D1Database) => changeFolder(db, ANN, id, { name: "Other" });
+    expect(await cost(rename)).toMatchObject({ rowsWritten: 3 });
+    expect(await cost(rename)).toMatchObject({ rowsWritten: 0 });
+    const remove = (_env: Env, db: D1Database) => deleteFolder(db, ANN, id);
+    expect(await cost(remove)).toMatchObject({ rowsWritten: 3 });
+    expect(await cost(remove)).toMatchObject({ rowsWritten: 0 });
   });
 
   it("2 for the purge of an archived message", async () => {

@@ -1,7 +1,7 @@
 /** Many messages of the signed-in user's mailbox at once, and what has changed in it. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { MAX_ACT, MAX_CHANGES } from "../../../core/limits.ts";
-import { changesSince, currentState } from "../../mailbox/changes.ts";
+import { changesSince, currentState, formatState, readState } from "../../mailbox/changes.ts";
 import { mailboxOf, refusal } from "../../mailbox/contract.ts";
 import { folderCalled } from "../../mailbox/folders.ts";
 import { copyMessages, markMessages, moveMessages, removeMessages } from "../../mailbox/messages.ts";
@@ -175,7 +175,7 @@ mailActsApi.openapi(
       query: z.strictObject({
         since: z
           .string()
-          .regex(/^\d{1,15}$/, "is no state of this mailbox")
+          .regex(/^\d{1,15}(-\d{1,15})?$/, "is no state of this mailbox")
           .optional()
           .openapi({ description: "`newState` of the answer before; absent: only the state of now is told." }),
         limit: z.coerce.number().int().min(1).max(MAX_CHANGES).default(MAX_CHANGES),
@@ -206,7 +206,8 @@ mailActsApi.openapi(
       const nothing = { created: [], updated: [], destroyed: [] };
       return c.json({ oldState: state, newState: state, hasMore: false, folders: nothing, messages: nothing }, 200);
     }
-    const changes = await changesSince(mailbox(c), Number(since), limit);
+    const state = readState(since);
+    const changes = state && (await changesSince(mailbox(c), state, limit));
     if (!changes) {
       const detail =
         "What changed since that state is not known any more: read the folders anew, then ask from now on.";
@@ -217,8 +218,8 @@ mailActsApi.openapi(
     const ids = (rows: readonly { readonly id: number }[]) => rows.map(({ id }) => String(id));
     return c.json(
       {
-        oldState: String(oldState),
-        newState: String(newState),
+        oldState: formatState(oldState),
+        newState: formatState(newState),
         hasMore,
         folders: {
           created: strings(folders.created),

@@ -1,0 +1,452 @@
+/**
+ * A mailbox as it should be, in memory, beside the one in the tables: the same happens to both, and after each step they are the
+ * same. Three clients follow by the changes alone, each at its own pace.
+ */
+import { expect } from "vitest";
+import { appendMessage } from "../../../src/worker/mailbox/append.ts";
+import { changesSince, currentState, type State, stateAt } from "../../../src/worker/mailbox/changes.ts";
+import type { Mailbox } from "../../../src/worker/mailbox/contract.ts";
+import { alterFolder, folders, makeFolder, removeFolder } from "../../../src/worker/mailbox/folders.ts";
+import { copyMessages, markMessages, moveMessages, removeMessages } from "../../../src/worker/mailbox/messages.ts";
+import { expungeFolder } from "../../../src/worker/mailbox/sync.ts";
+import { backlogPage, markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
+import { DELETED, DRAFT, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
+import { entriesOfFolder } from "../../../src/worker/store/placements.ts";
+import type { Event } from "./model-events.ts";
+
+export interface World {
+  /** Its database fails where `fault` says. */
+  readonly box: Mailbox;
+  /** The number of its domain. */
+  readonly domainId: number;
+  /** Unix milliseconds. */
+  readonly now: number;
+  /** The next batch but `skip` fails, before or after it took effect. */
+  fault(kind: "before" | "after", skip: number): void;
+  /** @returns whether a fault was still to come */
+  calm(): boolean;
+  isFault(error: unknown): boolean;
+  /** So many messages of 100 octets come and wait for the origin; repeated by the same name, once. */
+  arrive(name: string, count: number): Promise<void>;
+}
+
+interface Placed {
+  readonly message: number;
+  readonly folder: number;
+  readonly size: number;
+  flags: number;
+  keywords: string[];
+  /** 1: in the backlog, as long as it is not \Deleted; -1: refused. */
+  waiting: -1 | 0 | 1;
+}
+
+interface Tree {
+  name: string;
+  parent: number;
+  readonly role: string | null;
+}
+
+/** What a client has that asks for changes and nothing else. */
+interface Client {
+  state: State;
+  readonly placed: Map<number, string>;
+  readonly messages: Set<number>;
+  readonly folders: Set<number>;
+}
+
+const CLIENTS = 3;
+const ALL = 10_000;
+
+export class Model {
+  readonly #world: World;
+  readonly #tree = new Map<number, Tree>();
+  readonly #placed = new Map<number, Placed>();
+  /** Numbers of placements that were ever given. */
+  readonly #given = new Set<number>();
+  readonly #clients: Client[] = [];
+  #acts = 0;
+
+  private constructor(world: World) {
+    this.#world = world;
+  }
+
+  static async begin(world: World): Promise<Model> {
+    const model = new Model(world);
+    for (const { id, name, parent, role } of await folders(world.box)) model.#tree.set(id, { name, parent, role });
+    const state = stateAt(await currentState(world.box));
+    const own = [...model.#tree].filter(([, { role }]) => role !== "archive").map(([id]) => id);
+    for (let n = 0; n < CLIENTS; n++)
+      model.#clients.push({ state, placed: new Map(), messages: new Set(), folders: new Set(own) });
+    return model;
+  }
+
+  /** The event, with its fault and the retry that follows; then everything is compared. */
+  async step(event: Event): Promise<void> {
+    this.#acts += 1;
+    await this.#happen(event);
+    await this.#compare();
+  }
+
+  /** The clients come back, whatever they have missed. */
+  async end(): Promise<void> {
+    for (const client of this.#clients) await this.#sync(client, 2);
+  }
+
+  async #happen(event: Event): Promise<void> {
+    const { box } = this.#world;
+    switch (event.kind) {
+      case "arrive":
+        return this.#arrive(event);
+      case "mark":
+        return this.#mark(event);
+      case "move":
+        return this.#move(event);
+      case "copy":
+        return this.#copy(event);
+      case "remove":
+        return this.#remove(event);
+      case "expunge": {
+        const folder = this.#folder(event.folder);
+        const done = await this.#tries(event, () => expungeFolder(box, folder));
+        const mine = this.#ids().filter((id) => this.#of(id).folder === folder && this.#of(id).flags & DELETED);
+        expect(done).toMatchObject({ ok: true, value: { busy: [], hasMore: false } });
+        for (const id of mine) this.#placed.delete(id);
+        return;
+      }
+      case "append":
+        return this.#append(event);
+      case "make":
+        return this.#make(event);
+      case "alter":
+        return this.#alter(event);
+      case "drop":
+        return this.#drop(event);
+      case "deliver":
+      case "refuse":
+        return this.#giveBack(event);
+      case "sync": {
+        const client = this.#clients[event.client % CLIENTS];
+        return client && this.#sync(client, event.limit);
+      }
+    }
+  }
+
+  /** Once with the fault; then, as whoever heard nothing, again by the same name. */
+  async #tries<T>(event: Event, act: () => Promise<T>): Promise<T> {
+    const { fault } = event;
+    if (fault.kind !== "none") this.#world.fault(fault.kind, fault.skip);
+    try {
+      return await act();
+    } catch (error) {
+      if (!this.#world.isFault(error)) throw error;
+      this.#world.calm();
+      return await act();
+    } finally {
+      this.#world.calm();
+    }
+  }
+
+  async #arrive(event: Extract<Event, { kind: "arrive" }>): Promise<void> {
+    const name = `arrival ${this.#acts}`;
+    await this.#tries(event, () => this.#world.arrive(name, event.count));
+    const inbox = this.#byRole("inbox");
+    const fresh = await this.#adopt(inbox);
+    expect(fresh).toHaveLength(event.count);
+    for (const { id, message } of fresh) {
+      this.#placed.set(id, { message, folder: inbox, size: 100, flags: 0, keywords: [], waiting: 1 });
+    }
+  }
+
+  async #mark(event: Extract<Event, { kind: "mark" }>): Promise<void> {
+    const ids = this.#chosen(event.which);
+    const { add, remove, words } = event;
+    const keywords = words === null ? {} : { keywords: words };
+    const marked = await this.#tries(event, () => markMessages(this.#world.box, ids, { add, remove, ...keywords }));
+    if (!marked.ok) throw new Error(marked.error.reason);
+    const there = ids.filter((id) => this.#placed.has(id));
+    expect(marked.value.rows.map(({ id }) => id)).toEqual(there.toSorted((a, b) => a - b));
+    expect(marked.value.missing.toSorted()).toEqual(ids.filter((id) => !this.#placed.has(id)).toSorted());
+    for (const id of there) {
+      const one = this.#of(id);
+      one.flags = (one.flags | add) & ~remove;
+      if (words === null) continue;
+      const kept = words.remove === "all" ? [] : one.keywords.filter((word) => !words.remove.includes(word));
+      one.keywords = [...new Set([...kept, ...words.add])].sort();
+    }
+  }
+
+  async #move(event: Extract<Event, { kind: "move" }>): Promise<void> {
+    const ids = this.#chosen(event.which);
+    const folder = this.#folder(event.folder);
+    const taking = await this.#tries(event, () => moveMessages(this.#world.box, ids, folder));
+    if (this.#tree.get(folder)?.role === "archive") {
+      expect(taking).toMatchObject({ ok: false, error: { reason: "read_only" } });
+      return;
+    }
+    if (!taking.ok) throw new Error(taking.error.reason);
+    const there = ids.filter((id) => this.#placed.has(id)).toSorted((a, b) => a - b);
+    const { moved } = taking.value;
+    // What went there before is told again.
+    expect(moved.map(({ id }) => id).filter((id) => this.#placed.has(id))).toEqual(there);
+    for (const { id, to } of moved) {
+      const one = this.#placed.get(id);
+      if (!one) continue;
+      if (one.folder === folder) {
+        expect(to).toBe(id);
+        continue;
+      }
+      this.#isNew(to, folder);
+      this.#placed.delete(id);
+      this.#placed.set(to, { ...one, folder, waiting: 0 });
+    }
+  }
+
+  async #copy(event: Extract<Event, { kind: "copy" }>): Promise<void> {
+    const ids = this.#chosen(event.which);
+    const folder = this.#folder(event.folder);
+    const name = `copy ${this.#acts}`;
+    const copying = await this.#tries(event, () => copyMessages(this.#world.box, ids, folder, name));
+    if (this.#tree.get(folder)?.role === "archive") {
+      expect(copying).toMatchObject({ ok: false, error: { reason: "read_only" } });
+      return;
+    }
+    if (!copying.ok) throw new Error(copying.error.reason);
+    const there = ids.filter((id) => this.#placed.has(id)).toSorted((a, b) => a - b);
+    expect(copying.value.copied.map(({ id }) => id)).toEqual(there);
+    for (const { id, to } of copying.value.copied) {
+      const one = this.#of(id);
+      this.#isNew(to, folder);
+      this.#placed.set(to, { ...one, keywords: [...one.keywords], folder, waiting: 0 });
+    }
+  }
+
+  async #remove(event: Extract<Event, { kind: "remove" }>): Promise<void> {
+    const ids = this.#chosen(event.which);
+    const { marked } = event;
+    const removal = await this.#tries(event, () => removeMessages(this.#world.box, ids, { marked }));
+    expect(removal).toMatchObject({ ok: true, value: { busy: [] } });
+    for (const id of ids) {
+      const one = this.#placed.get(id);
+      if (one && (!marked || one.flags & DELETED)) this.#placed.delete(id);
+    }
+  }
+
+  async #append(event: Extract<Event, { kind: "append" }>): Promise<void> {
+    const { box, domainId, now } = this.#world;
+    const folder = this.#folder(event.folder);
+    const request = `append ${this.#acts}`;
+    const octets = new TextEncoder().encode(`Subject: own ${this.#acts}\r\n\r\n${"x".repeat(event.length)}\r\n`);
+    const { flags, keywords } = event;
+    const appended = await this.#tries(event, () => {
+      const message = { folder, size: octets.length, flags, keywords, internalAt: null, request, domainId };
+      return appendMessage(box, { ...message, octets: once(octets) }, now);
+    });
+    if (this.#tree.get(folder)?.role === "archive") {
+      expect(appended).toMatchObject({ ok: false, error: { reason: "read_only" } });
+      return;
+    }
+    if (!appended.ok) throw new Error(appended.error.reason);
+    const { id } = appended.value;
+    const [entry, ...more] = await this.#adopt(folder);
+    expect([entry?.id, more]).toEqual([id, []]);
+    const message = entry?.message ?? 0;
+    this.#placed.set(id, { message, folder, size: octets.length, flags, keywords: [...keywords].sort(), waiting: 0 });
+  }
+
+  async #make(event: Extract<Event, { kind: "make" }>): Promise<void> {
+    const { box, now } = this.#world;
+    const parent = event.parent === 0 ? 0 : this.#folder(event.parent);
+    const { name } = event;
+    const request = `make ${this.#acts}`;
+    const made = await this.#tries(event, () => makeFolder(box, { name, parent, request }, now));
+    if (this.#tree.get(parent)?.role === "archive") expect(made).toMatchObject({ error: { reason: "no_parent" } });
+    else if (this.#taken(name, parent, 0)) expect(made).toMatchObject({ error: { reason: "exists" } });
+    else {
+      if (!made.ok) throw new Error(made.error.reason);
+      expect(this.#tree.has(made.value.id)).toBe(false);
+      this.#tree.set(made.value.id, { name: made.value.name, parent, role: null });
+    }
+  }
+
+  async #alter(event: Extract<Event, { kind: "alter" }>): Promise<void> {
+    const id = this.#folder(event.folder);
+    const before = this.#tree.get(id);
+    if (!before) throw new Error("a folder that the model does not know");
+    const name = event.name ?? before.name;
+    const parent = event.parent === null ? before.parent : event.parent === 0 ? 0 : this.#folder(event.parent);
+    const altered = await this.#tries(event, () => alterFolder(this.#world.box, id, { name, parent }));
+    const same = name === before.name && parent === before.parent;
+    const reason = same ? null : this.#whyNot(id, before.role, name, parent);
+    if (reason !== null) {
+      expect(altered).toMatchObject({ ok: false, error: { reason } });
+      return;
+    }
+    expect(altered).toMatchObject({ ok: true, value: { id, name, parent } });
+    before.name = name;
+    before.parent = parent;
+  }
+
+  #whyNot(id: number, role: string | null, name: string, parent: number): string | null {
+    if (role === "inbox" || role === "archive") return "fixed";
+    if (this.#tree.get(parent)?.role === "archive") return "no_parent";
+    for (let up = parent; up !== 0; up = this.#tree.get(up)?.parent ?? 0) if (up === id) return "cycle";
+    return this.#taken(name, parent, id) ? "exists" : null;
+  }
+
+  async #drop(event: Extract<Event, { kind: "drop" }>): Promise<void> {
+    const id = this.#folder(event.folder);
+    const role = this.#tree.get(id)?.role ?? null;
+    const inside = this.#ids().filter((one) => this.#of(one).folder === id);
+    const removed = await this.#tries(event, () => removeFolder(this.#world.box, id, "trash"));
+    if (role !== null) return expect(removed).toMatchObject({ error: { reason: "fixed" } });
+    if ([...this.#tree.values()].some(({ parent }) => parent === id)) {
+      return expect(removed).toMatchObject({ error: { reason: "has_folders" } });
+    }
+    expect(removed).toMatchObject({ ok: true, value: { left: 0 } });
+    this.#tree.delete(id);
+    const trash = this.#byRole("trash");
+    const fresh = await this.#adopt(trash);
+    const lost = inside.map((one) => this.#of(one));
+    expect(fresh.map(({ message }) => message).sort()).toEqual(lost.map(({ message }) => message).sort());
+    for (const one of inside) this.#placed.delete(one);
+    // In the order in which they lay.
+    for (const [n, { id: to }] of fresh.entries()) {
+      const one = lost[n];
+      if (one) this.#placed.set(to, { ...one, folder: trash, waiting: 0 });
+    }
+  }
+
+  /** As failback does: what waits is read, and settled. */
+  async #giveBack(event: Extract<Event, { kind: "deliver" | "refuse" }>): Promise<void> {
+    const { box, domainId } = this.#world;
+    const page = await backlogPage(box.db, domainId, null, ALL);
+    const mine = page.filter(({ account }) => account === box.account).map(({ id }) => id);
+    const waits = this.#ids().filter((id) => this.#of(id).waiting === 1 && !(this.#of(id).flags & DELETED));
+    expect(mine.toSorted((a, b) => a - b)).toEqual(waits);
+    const some = mine.slice(0, event.count);
+    const { kind } = event;
+    await this.#tries(event, () =>
+      kind === "deliver" ? removeDelivered(box.db, some) : markRefused(box.db, some, '{"code":550,"text":"no"}'),
+    );
+    for (const id of some) {
+      if (kind === "deliver") this.#placed.delete(id);
+      else this.#of(id).waiting = -1;
+    }
+  }
+
+  async #sync(client: Client, limit: number): Promise<void> {
+    for (let more = true, pages = 0; more; pages++) {
+      if (pages > ALL) throw new Error("the changes never end");
+      const changes = await changesSince(this.#world.box, client.state, limit);
+      if (!changes) throw new Error("changes were forgotten");
+      for (const id of changes.messages.created) expect(client.messages.has(id), "came, and was there").toBe(false);
+      for (const id of changes.messages.updated)
+        expect(client.messages.has(id), "differs, and was not there").toBe(true);
+      // What came and went before it was told may be told as gone.
+      for (const id of changes.messages.destroyed) client.messages.delete(id);
+      for (const id of changes.messages.created) client.messages.add(id);
+      for (const id of changes.folders.created) expect(client.folders.has(id)).toBe(false);
+      for (const id of changes.folders.updated) expect(client.folders.has(id)).toBe(true);
+      for (const id of changes.folders.destroyed) expect(client.folders.delete(id)).toBe(true);
+      for (const id of changes.folders.created) client.folders.add(id);
+      for (const { id } of changes.placements.destroyed) client.placed.delete(id);
+      for (const { id, flags, keywords } of [...changes.placements.created, ...changes.placements.updated])
+        client.placed.set(id, JSON.stringify([flags, readKeywords(keywords)]));
+      client.state = changes.newState;
+      more = changes.hasMore;
+    }
+    const here = this.#ids().map((id): [number, string] => {
+      const { flags, keywords } = this.#of(id);
+      return [id, JSON.stringify([flags, keywords])];
+    });
+    expect([...client.placed].sort(([a], [b]) => a - b)).toEqual(here);
+    expect([...client.messages].sort()).toEqual(
+      [...new Set([...this.#placed.values()].map((one) => one.message))].sort(),
+    );
+    const own = [...this.#tree].filter(([, { role }]) => role !== "archive").map(([id]) => id);
+    expect([...client.folders].sort()).toEqual(own.sort());
+  }
+
+  async #compare(): Promise<void> {
+    const { box } = this.#world;
+    const listed = await folders(box);
+    expect(new Map(listed.map(({ id, name, parent, role }) => [id, { name, parent, role }]))).toEqual(this.#tree);
+    for (const folder of listed) {
+      if (folder.role === "archive") continue;
+      const mine = this.#ids().filter((id) => this.#of(id).folder === folder.id);
+      const page = { folder: folder.id, order: "oldest", deleted: true, limit: ALL } as const;
+      const entries = await entriesOfFolder(box.db, box.account, page);
+      expect(
+        entries.map(({ id, message, flags, keywords, waiting }) => ({
+          id,
+          message,
+          flags,
+          keywords: readKeywords(keywords),
+          waiting: Math.sign(waiting ?? 0),
+        })),
+      ).toEqual(
+        mine.map((id) => {
+          const { message, flags, keywords, waiting } = this.#of(id);
+          return { id, message, flags, keywords, waiting };
+        }),
+      );
+      const all = mine.map((id) => this.#of(id));
+      const count = (which: (one: Placed) => boolean) => all.filter(which).length;
+      expect(folder).toMatchObject({
+        messages: all.length,
+        unseen: count(({ flags }) => !(flags & SEEN)),
+        unread: count(({ flags }) => !(flags & (SEEN | DRAFT | DELETED))),
+        deleted: count(({ flags }) => (flags & DELETED) !== 0),
+        size: all.reduce((sum, { size }) => sum + size, 0),
+      });
+    }
+  }
+
+  /** What of a folder is new to the model, oldest first. */
+  async #adopt(folder: number): Promise<{ readonly id: number; readonly message: number }[]> {
+    const { box } = this.#world;
+    const page = { folder, order: "oldest", deleted: true, limit: ALL } as const;
+    const fresh = (await entriesOfFolder(box.db, box.account, page)).filter(({ id }) => !this.#placed.has(id));
+    for (const { id } of fresh) this.#isNew(id, folder);
+    return fresh;
+  }
+
+  #isNew(id: number, folder: number): void {
+    expect(Math.floor(id / 2 ** 32)).toBe(folder);
+    expect(this.#given.has(id), "a UID that was given before").toBe(false);
+    this.#given.add(id);
+  }
+
+  #taken(name: string, parent: number, but: number): boolean {
+    return [...this.#tree].some(([id, one]) => id !== but && one.parent === parent && one.name === name);
+  }
+
+  /** @param which any numbers: they are taken modulo what there is, and some of what has gone */
+  #chosen(which: readonly number[]): number[] {
+    const known = [...this.#given];
+    return [...new Set(which.flatMap((n) => known[n % Math.max(1, known.length)] ?? []))];
+  }
+
+  #folder(n: number): number {
+    const ids = [...this.#tree.keys()];
+    return ids[n % ids.length] ?? 0;
+  }
+
+  #byRole(role: string): number {
+    return [...this.#tree].find(([, one]) => one.role === role)?.[0] ?? 0;
+  }
+
+  #ids(): number[] {
+    return [...this.#placed.keys()].sort((a, b) => a - b);
+  }
+
+  #of(id: number): Placed {
+    const one = this.#placed.get(id);
+    if (!one) throw new Error(`the model has no placement ${id}`);
+    return one;
+  }
+}
+
+async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield octets;
+}
