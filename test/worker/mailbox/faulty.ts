@@ -1,4 +1,5 @@
-/** A database of which a batch fails: before it took effect, or after. */
+/** A database of which a batch fails, before it took effect or after; and a domain's object that may not answer. */
+import type { Env } from "../../../src/worker/env.ts";
 
 export class FaultyDatabase {
   readonly db: D1Database;
@@ -38,4 +39,43 @@ export class FaultyDatabase {
 
 export class InjectedError extends Error {
   override readonly name = "InjectedError";
+}
+
+/** What of a domain's object a mailbox asks: whether what waits may be taken. */
+export class FakeObject {
+  readonly #sending = new Set<string>();
+  #failing = false;
+
+  /** It is being sent. @param flight see failback/ports.ts */
+  claim(flight: string): void {
+    this.#sending.add(flight);
+  }
+
+  /** It has its outcome. */
+  land(flight: string): void {
+    this.#sending.delete(flight);
+  }
+
+  /** The next question has no answer. */
+  fail(): void {
+    this.#failing = true;
+  }
+
+  calm(): void {
+    this.#failing = false;
+  }
+
+  readonly namespace = {
+    getByName: () => ({
+      withdraw: async (flights: readonly string[]) => {
+        if (this.#failing) {
+          this.#failing = false;
+          throw new InjectedError("the domain's object was made to fail");
+        }
+        return flights.filter((one) => this.#sending.has(one));
+      },
+      settle: async () => undefined,
+      report: async () => undefined,
+    }),
+  } as unknown as Env["DOMAIN"];
 }

@@ -2,7 +2,8 @@
 import * as fc from "fast-check";
 
 export interface Fault {
-  readonly kind: "none" | "before" | "after";
+  /** `before`, `after`: a batch fails before or after it took effect. `object`: the domain's object does not answer once. */
+  readonly kind: "none" | "before" | "after" | "object";
   /** Batches that go well before. */
   readonly skip: number;
 }
@@ -36,6 +37,7 @@ export type Event = { readonly fault: Fault } & (
     }
   | { readonly kind: "make"; readonly name: string; readonly parent: number }
   | { readonly kind: "alter"; readonly folder: number; readonly name: string | null; readonly parent: number | null }
+  | { readonly kind: "claim"; readonly count: number }
   | { readonly kind: "deliver"; readonly count: number }
   | { readonly kind: "refuse"; readonly count: number }
   | { readonly kind: "sync"; readonly client: number; readonly limit: number }
@@ -43,7 +45,13 @@ export type Event = { readonly fault: Fault } & (
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Fault>({ kind: "none", skip: 0 }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("before" as const, "after" as const), skip: fc.nat(2) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("before", "after", "object"),
+      skip: fc.nat(2),
+    }) as fc.Arbitrary<Fault>,
+  },
 );
 const number = fc.nat(60);
 const which = fc.array(number, { minLength: 1, maxLength: 5 });
@@ -92,6 +100,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 2, arbitrary: of("make", { name, parent: number }) },
   { weight: 2, arbitrary: of("alter", { folder: number, name: fc.option(name), parent: fc.option(number) }) },
   { weight: 1, arbitrary: of("drop", { folder: number }) },
+  { weight: 2, arbitrary: of("claim", { count: fc.integer({ min: 1, max: 2 }) }) },
   { weight: 2, arbitrary: of("deliver", { count: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: of("refuse", { count: fc.integer({ min: 1, max: 2 }) }) },
   { weight: 3, arbitrary: of("sync", { client: number, limit: fc.integer({ min: 1, max: 5 }) }) },

@@ -1,10 +1,10 @@
 /** Whatever people, clients and failback do to a mailbox, with calls that fail and are repeated: it is as the model says. */
 import { env } from "cloudflare:test";
 import * as fc from "fast-check";
-import { describe, it } from "vitest";
+import { beforeEach, describe, it, vi } from "vitest";
 import { indexMessage } from "../../../src/worker/archive/index.ts";
 import { entryOf, NOON } from "../store/stored.ts";
-import { FaultyDatabase, InjectedError } from "./faulty.ts";
+import { FakeObject, FaultyDatabase } from "./faulty.ts";
 import { newMailbox } from "./mailbox.ts";
 import { Model, type World } from "./model.ts";
 import { events } from "./model-events.ts";
@@ -13,15 +13,15 @@ const DOMAIN = 77;
 
 async function newWorld(): Promise<World> {
   const faulty = new FaultyDatabase(env.SHARD_0);
-  const box = { ...(await newMailbox()), db: faulty.db };
+  const object = new FakeObject();
+  const box = { ...(await newMailbox({ DOMAIN: object.namespace })), db: faulty.db };
   const entries = new Map<string, ReturnType<typeof entryOf>[]>();
   return {
     box,
     domainId: DOMAIN,
     now: NOON,
-    fault: (kind, skip) => faulty.fault(kind, skip),
-    calm: () => faulty.calm(),
-    isFault: (error) => error instanceof InjectedError,
+    faulty,
+    object,
     async arrive(name, count) {
       const mine = entries.get(name) ?? Array.from({ length: count }, () => entryOf(box.account, { domain: DOMAIN }));
       entries.set(name, mine);
@@ -29,6 +29,11 @@ async function newWorld(): Promise<World> {
     },
   };
 }
+
+// What is made to fail is told to the console, with its stack: that helps nobody.
+beforeEach(() => {
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+});
 
 describe("a mailbox", { timeout: 300_000 }, () => {
   it("is as the model says after each step, for its owner and for three clients that follow its changes", async () => {

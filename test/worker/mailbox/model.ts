@@ -3,6 +3,7 @@
  * same. Three clients follow by the changes alone, each at its own pace.
  */
 import { expect } from "vitest";
+import { flightKey } from "../../../src/worker/failback/ports.ts";
 import { appendMessage } from "../../../src/worker/mailbox/append.ts";
 import { changesSince, currentState, type State, stateAt } from "../../../src/worker/mailbox/changes.ts";
 import type { Mailbox } from "../../../src/worker/mailbox/contract.ts";
@@ -12,6 +13,7 @@ import { expungeFolder } from "../../../src/worker/mailbox/sync.ts";
 import { backlogPage, markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
 import { DELETED, DRAFT, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
 import { entriesOfFolder } from "../../../src/worker/store/placements.ts";
+import { type FakeObject, type FaultyDatabase, InjectedError } from "./faulty.ts";
 import type { Event } from "./model-events.ts";
 
 export interface World {
@@ -21,11 +23,8 @@ export interface World {
   readonly domainId: number;
   /** Unix milliseconds. */
   readonly now: number;
-  /** The next batch but `skip` fails, before or after it took effect. */
-  fault(kind: "before" | "after", skip: number): void;
-  /** @returns whether a fault was still to come */
-  calm(): boolean;
-  isFault(error: unknown): boolean;
+  readonly faulty: FaultyDatabase;
+  readonly object: FakeObject;
   /** So many messages of 100 octets come and wait for the origin; repeated by the same name, once. */
   arrive(name: string, count: number): Promise<void>;
 }
@@ -38,6 +37,8 @@ interface Placed {
   keywords: string[];
   /** 1: in the backlog, as long as it is not \Deleted; -1: refused. */
   waiting: -1 | 0 | 1;
+  /** Failback is sending it: nobody takes it away. */
+  flying: boolean;
 }
 
 interface Tree {
@@ -121,6 +122,7 @@ export class Model {
         return this.#alter(event);
       case "drop":
         return this.#drop(event);
+      case "claim":
       case "deliver":
       case "refuse":
         return this.#giveBack(event);
@@ -134,15 +136,18 @@ export class Model {
   /** Once with the fault; then, as whoever heard nothing, again by the same name. */
   async #tries<T>(event: Event, act: () => Promise<T>): Promise<T> {
     const { fault } = event;
-    if (fault.kind !== "none") this.#world.fault(fault.kind, fault.skip);
+    const { faulty, object } = this.#world;
+    if (fault.kind === "object") object.fail();
+    else if (fault.kind !== "none") faulty.fault(fault.kind, fault.skip);
     try {
-      return await act();
+      const result = await act();
+      return isUnasked(result) ? await act() : result;
     } catch (error) {
-      if (!this.#world.isFault(error)) throw error;
-      this.#world.calm();
+      if (!(error instanceof InjectedError)) throw error;
       return await act();
     } finally {
-      this.#world.calm();
+      faulty.calm();
+      object.calm();
     }
   }
 
@@ -153,7 +158,7 @@ export class Model {
     const fresh = await this.#adopt(inbox);
     expect(fresh).toHaveLength(event.count);
     for (const { id, message } of fresh) {
-      this.#placed.set(id, { message, folder: inbox, size: 100, flags: 0, keywords: [], waiting: 1 });
+      this.#placed.set(id, { message, folder: inbox, size: 100, flags: 0, keywords: [], waiting: 1, flying: false });
     }
   }
 
@@ -166,8 +171,11 @@ export class Model {
     const there = ids.filter((id) => this.#placed.has(id));
     expect(marked.value.rows.map(({ id }) => id)).toEqual(there.toSorted((a, b) => a - b));
     expect(marked.value.missing.toSorted()).toEqual(ids.filter((id) => !this.#placed.has(id)).toSorted());
-    for (const id of there) {
+    for (const { id, became } of marked.value.rows) {
       const one = this.#of(id);
+      const busy = one.flying && (add & DELETED) !== 0;
+      expect(became === "busy").toBe(busy);
+      if (busy) continue;
       one.flags = (one.flags | add) & ~remove;
       if (words === null) continue;
       const kept = words.remove === "all" ? [] : one.keywords.filter((word) => !words.remove.includes(word));
@@ -185,9 +193,12 @@ export class Model {
     }
     if (!taking.ok) throw new Error(taking.error.reason);
     const there = ids.filter((id) => this.#placed.has(id)).toSorted((a, b) => a - b);
-    const { moved } = taking.value;
+    const { moved, busy } = taking.value;
+    const held = there.filter((id) => this.#of(id).flying && this.#of(id).folder !== folder);
+    expect(busy).toEqual(held);
     // What went there before is told again.
-    expect(moved.map(({ id }) => id).filter((id) => this.#placed.has(id))).toEqual(there);
+    const still = moved.map(({ id }) => id).filter((id) => this.#placed.has(id));
+    expect(still).toEqual(there.filter((id) => !held.includes(id)));
     for (const { id, to } of moved) {
       const one = this.#placed.get(id);
       if (!one) continue;
@@ -216,7 +227,7 @@ export class Model {
     for (const { id, to } of copying.value.copied) {
       const one = this.#of(id);
       this.#isNew(to, folder);
-      this.#placed.set(to, { ...one, keywords: [...one.keywords], folder, waiting: 0 });
+      this.#placed.set(to, { ...one, keywords: [...one.keywords], folder, waiting: 0, flying: false });
     }
   }
 
@@ -224,10 +235,12 @@ export class Model {
     const ids = this.#chosen(event.which);
     const { marked } = event;
     const removal = await this.#tries(event, () => removeMessages(this.#world.box, ids, { marked }));
-    expect(removal).toMatchObject({ ok: true, value: { busy: [] } });
+    if (!removal.ok) throw new Error(removal.error.reason);
+    const held = ids.filter((id) => !marked && this.#placed.get(id)?.flying);
+    expect(removal.value.busy.toSorted()).toEqual(held.toSorted());
     for (const id of ids) {
       const one = this.#placed.get(id);
-      if (one && (!marked || one.flags & DELETED)) this.#placed.delete(id);
+      if (one && !held.includes(id) && (!marked || one.flags & DELETED)) this.#placed.delete(id);
     }
   }
 
@@ -250,7 +263,15 @@ export class Model {
     const [entry, ...more] = await this.#adopt(folder);
     expect([entry?.id, more]).toEqual([id, []]);
     const message = entry?.message ?? 0;
-    this.#placed.set(id, { message, folder, size: octets.length, flags, keywords: [...keywords].sort(), waiting: 0 });
+    this.#placed.set(id, {
+      message,
+      folder,
+      size: octets.length,
+      flags,
+      keywords: [...keywords].sort(),
+      waiting: 0,
+      flying: false,
+    });
   }
 
   async #make(event: Extract<Event, { kind: "make" }>): Promise<void> {
@@ -316,21 +337,32 @@ export class Model {
     }
   }
 
-  /** As failback does: what waits is read, and settled. */
-  async #giveBack(event: Extract<Event, { kind: "deliver" | "refuse" }>): Promise<void> {
-    const { box, domainId } = this.#world;
+  /** As failback does: what waits is read, claimed, sent, and settled. */
+  async #giveBack(event: Extract<Event, { kind: "claim" | "deliver" | "refuse" }>): Promise<void> {
+    const { box, domainId, object } = this.#world;
     const page = await backlogPage(box.db, domainId, null, ALL);
-    const mine = page.filter(({ account }) => account === box.account).map(({ id }) => id);
+    const rows = page.filter(({ account }) => account === box.account);
+    const mine = rows.map(({ id }) => id);
     const waits = this.#ids().filter((id) => this.#of(id).waiting === 1 && !(this.#of(id).flags & DELETED));
     expect(mine.toSorted((a, b) => a - b)).toEqual(waits);
-    const some = mine.slice(0, event.count);
     const { kind } = event;
+    const flights = new Map(rows.map(({ id, key, meta }) => [id, flightKey(key, meta.envelope.to)]));
+    if (kind === "claim") {
+      for (const id of mine.filter((id) => !this.#of(id).flying).slice(0, event.count)) {
+        this.#of(id).flying = true;
+        object.claim(flights.get(id) ?? "");
+      }
+      return;
+    }
+    // What was claimed before has its outcome first.
+    const some = mine.toSorted((a, b) => Number(this.#of(b).flying) - Number(this.#of(a).flying)).slice(0, event.count);
     await this.#tries(event, () =>
       kind === "deliver" ? removeDelivered(box.db, some) : markRefused(box.db, some, '{"code":550,"text":"no"}'),
     );
     for (const id of some) {
+      object.land(flights.get(id) ?? "");
       if (kind === "deliver") this.#placed.delete(id);
-      else this.#of(id).waiting = -1;
+      else Object.assign(this.#of(id), { waiting: -1, flying: false });
     }
   }
 
@@ -446,6 +478,13 @@ export class Model {
     return one;
   }
 }
+
+/** Redelivery could not be asked to let go: nothing was done, and whoever heard so comes again. */
+const isUnasked = (result: unknown): boolean =>
+  typeof result === "object" &&
+  result !== null &&
+  "error" in result &&
+  (result.error as { readonly reason?: string }).reason === "not_asked";
 
 async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
   yield octets;
