@@ -7,7 +7,7 @@ import type { Envelope } from "../../core/envelope.ts";
 import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
-import { firstNumberOf, nextArchiveNumber, nextNumber } from "../store/numbers.ts";
+import { firstNumberOf, nextArchiveNumber, nextNumber, OWN } from "../store/numbers.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
 import { scopeTokens } from "./scope.ts";
 import { type Threaded, threadMatch, threadTokens } from "./thread.ts";
@@ -160,7 +160,7 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
          coalesce((SELECT m.thread FROM fts JOIN message m ON m.id = fts.rowid
                    WHERE fts MATCH ?4 AND m.account = ?1 ORDER BY fts.rowid LIMIT 1),
                   abs(random() % 9007199254740991)),
-         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ${entry.own ? "0" : nextArchiveNumber("?1")})
+         ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ${entry.own ? OWN : nextArchiveNumber("?1")})
        ON CONFLICT (account, mid, once) DO NOTHING`,
     )
     .bind(

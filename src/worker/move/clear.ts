@@ -11,7 +11,7 @@ interface Original {
   readonly number: number;
 }
 
-interface Copy extends Omit<Original, "id"> {
+interface Copy extends Omit<Original, "id" | "number"> {
   readonly source: number;
 }
 
@@ -101,7 +101,7 @@ async function copiesOf(
   const { results } = await within(
     target
       .prepare(
-        `SELECT a.source, m.number, m.mid, m.at, m.size, m.thread FROM arrival a JOIN message m ON m.id = a.target AND m.account = ?1
+        `SELECT a.source, m.mid, m.at, m.size, m.thread FROM arrival a JOIN message m ON m.id = a.target AND m.account = ?1
          WHERE a.account = ?1 AND a.kind = 'message' AND a.source IN (SELECT value FROM json_each(?2))`,
       )
       .bind(account, JSON.stringify(originals.map(({ id }) => id)))
@@ -113,8 +113,7 @@ async function copiesOf(
 }
 
 function isCopy(one: Original, copy: Copy | undefined): boolean {
-  const { mid, at, size, thread, number } = one;
-  return copy?.mid === mid && copy.at === at && copy.size === size && copy.thread === thread && copy.number === number;
+  return copy?.mid === one.mid && copy.at === one.at && copy.size === one.size && copy.thread === one.thread;
 }
 
 /** The old rows first: dying in between, the next run finds nothing left to compare. */

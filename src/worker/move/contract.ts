@@ -1,5 +1,6 @@
 /** What a move of a mailbox from one shard to another is made of. */
 import type { mailboxMove } from "../store/directory.schema.ts";
+import { OWN } from "../store/numbers.ts";
 
 export type MovePhase = (typeof mailboxMove.$inferSelect)["phase"];
 
@@ -19,9 +20,12 @@ export interface Progress {
   readonly wrong: number;
 }
 
+/** Before every row of every order: numbers in the archive begin at `OWN`, the others at 1. */
+export const BEGINNING = [OWN - 1, 0] as const;
+
 export const AT_FIRST: Progress = {
   stage: "begin",
-  after: [0, 0],
+  after: BEGINNING,
   total: 0,
   copied: 0,
   changes: 0,
@@ -78,7 +82,7 @@ export interface AccountRow {
 
 export interface MessageRow {
   readonly id: number;
-  /** In the archive folder; 0: its owner put it into a folder. */
+  /** In the archive folder; `OWN`: its owner put it into a folder. */
   readonly number: number;
   readonly mid: string;
   readonly once: string;

@@ -26,7 +26,7 @@ import { switchShard, takeBackSwitch } from "../store/moves.ts";
 import { shardDb } from "../store/shard.ts";
 import { bringChanges, bringMessagePage, bringPlacementPage, type Pair } from "./bring.ts";
 import { clearPage, clearRest, hasOutgoing } from "./clear.ts";
-import type { Move, MoveChange, Progress } from "./contract.ts";
+import { BEGINNING, type Move, type MoveChange, type Progress } from "./contract.ts";
 import { Source } from "./source.ts";
 import { Target } from "./target.ts";
 import { difference } from "./verify.ts";
@@ -85,11 +85,11 @@ async function copy({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange>
       await pair.source.startLeaving();
       await pair.target.expect(move.domain);
       await pair.target.bringFolders(await pair.source.folders());
-      return to({ stage: "messages", after: [0, 0], total: await pair.source.countMessages(), copied: 0 });
+      return to({ stage: "messages", after: BEGINNING, total: await pair.source.countMessages(), copied: 0 });
     case "messages": {
       const { messages, next } = await orChanges(pair, () => bringMessagePage(pair, progress.after));
       const copied = progress.copied + messages;
-      return next === null ? to({ stage: "placements", after: [0, 0], copied }) : to({ after: next, copied });
+      return next === null ? to({ stage: "placements", after: BEGINNING, copied }) : to({ after: next, copied });
     }
     case "placements": {
       const next = await orChanges(pair, () => bringPlacementPage(pair, progress.after));
@@ -156,7 +156,7 @@ async function settle({ env, now }: Mover, move: Move, pair: Pair): Promise<Move
     const object = env.DOMAIN.getByName(name) as unknown as DomainRpc;
     await within(object.reload(name), 2 * PLAN_TIMEOUT, "telling the domain's object of a move");
   }
-  return { phase: "purging", dueAt: now() + MOVE_SETTLE, progress: { ...move.progress, after: [0, 0] } };
+  return { phase: "purging", dueAt: now() + MOVE_SETTLE, progress: { ...move.progress, after: BEGINNING } };
 }
 
 async function clear({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange> {
@@ -173,7 +173,7 @@ async function clear({ now }: Mover, move: Move, pair: Pair): Promise<MoveChange
   if (left > 0) {
     // Looked at anew later, from the beginning.
     const problem = `${left} messages are on the old shard and not on the new one; they stay there. Report this.`;
-    return { problem, dueAt: now() + MOVE_SETTLE, progress: { ...progress, after: [0, 0] } };
+    return { problem, dueAt: now() + MOVE_SETTLE, progress: { ...progress, after: BEGINNING } };
   }
   await clearRest(pair.source.db, pair.target.db, mailbox);
   return { phase: "done", endedAt: now() };

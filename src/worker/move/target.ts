@@ -137,13 +137,16 @@ export class Target {
     const fresh = rows.filter(({ id }) => !known.has(id));
     const numbers = await this.#freeNumbers(fresh.map(({ id }) => id));
     const texts = await textOf(fresh);
-    const changed = rows.flatMap(({ id, once, key }) => (known.has(id) ? [{ id: known.get(id), once, key }] : []));
+    const changed = rows.flatMap(({ id, once, key, number }) => {
+      const here = known.get(id);
+      return here === undefined ? [] : [{ id: here, once, key, number }];
+    });
     const added = fresh.map((row, index) => ({ ...row, id: numbers[index], source: row.id }));
     const full = texts.map((text, index) => ({ ...text, id: numbers[index] }));
     await this.#batch([
       ...inPieces(changed).map((list) =>
         this.#statement(
-          `UPDATE message SET once = e.value ->> 'once', key = e.value ->> 'key' FROM json_each(?2) e
+          `UPDATE message SET once = e.value ->> 'once', key = e.value ->> 'key', number = e.value ->> 'number' FROM json_each(?2) e
            WHERE message.id = e.value ->> 'id' AND message.account = ?1 AND ${ARRIVING}`,
           list,
         ),

@@ -4,6 +4,7 @@ import { extract } from "../archive/extract.ts";
 import { fullText } from "../archive/index.ts";
 import type { MessageMeta } from "../archive/meta.ts";
 import { MissingOctetsError, octetsOf } from "../archive/octets.ts";
+import { OWN } from "../store/numbers.ts";
 import type { MessageRow } from "./contract.ts";
 import type { FullText } from "./target.ts";
 
@@ -30,7 +31,7 @@ export async function textsOf(
         direction: row.direction,
         envelope: meta.envelope,
         extracted,
-        own: row.number === 0,
+        own: row.number === OWN,
       });
     }
   };

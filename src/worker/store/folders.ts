@@ -95,8 +95,8 @@ export interface FolderName {
 }
 
 /**
- * A folder by what the outside calls it: a role (`inbox`), the name of one of the user's own at the top, or its number. Null
- * where the account has none such.
+ * A folder by what the outside calls it: a role (`inbox`), its number, or the name of one of the user's own at the top, in this order.
+ * Null where the account has none such.
  */
 export async function findFolder(db: D1Database, account: number, name: string): Promise<FolderName | null> {
   const id = /^[1-9]\d{0,14}$/.test(name) ? Number(name) : 0;
@@ -105,7 +105,7 @@ export async function findFolder(db: D1Database, account: number, name: string):
       .prepare(
         `SELECT id, role FROM folder
          WHERE account = ?1 AND gone IS NULL AND (role = lower(?2) OR (parent = 0 AND name = ?2) OR id = ?3)
-         ORDER BY role IS NULL, id = ?3 LIMIT 1`,
+         ORDER BY role IS NULL, id <> ?3 LIMIT 1`,
       )
       .bind(account, name.normalize("NFC"), id)
       .first<FolderName>(),

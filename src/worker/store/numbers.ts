@@ -14,6 +14,9 @@ export function firstNumberOf(at: number): number {
   return Math.max(1, (Math.floor(at / 1000) - EPOCH) * SECOND);
 }
 
+/** `message.number` of what its owner put into a folder: it is none of the archive's. */
+export const OWN = -1;
+
 /**
  * SQL for the next number in an account's archive folder (`message.number`). A message's own number would not do for a UID: it
  * is longer than 32 bits (RFC 9051 §2.3.1.1), and one that is indexed late has a lower one than those that are seen already.

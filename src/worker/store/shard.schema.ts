@@ -127,8 +127,9 @@ export const message = sqliteTable(
      */
     structure: text("structure"),
     /**
-     * Its UID in the account's archive folder: 1, 2, 3 … in the order in which they were indexed (numbers.ts). 0: its owner put
-     * it into a folder (APPEND, a draft); it neither came nor went, and the archive does not have it.
+     * Its UID in the account's archive folder: 1, 2, 3 … in the order in which they were indexed (numbers.ts). -1 (`OWN`): its
+     * owner put it into a folder (APPEND, a draft); it neither came nor went, and the archive does not have it. Who writes 0 knows
+     * of no such numbers (the version before): a trigger gives the next one.
      */
     number: integer("number").notNull().default(0),
   },

@@ -55,6 +55,20 @@ describe("the archive folder", () => {
     expect(rows[2]?.message).toBeLessThan(rows[0]?.message ?? 0);
   });
 
+  it("numbers what a version writes that knows of no numbers", async () => {
+    await archived(2);
+    await env.SHARD_0.prepare(
+      `INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)
+       SELECT account, 'older', 'version', thread, direction, at, size, key, sender, subject, preview, meta
+       FROM message WHERE account = ?1 AND number = 1`,
+    )
+      .bind(box.account)
+      .run();
+    expect((await read()).map(({ uid }) => uid)).toEqual([1, 2, 3]);
+    await archived(1);
+    expect(await facts()).toMatchObject({ messages: 4, uidnext: 5 });
+  });
+
   it("never gives a UID twice, whatever retention takes", async () => {
     await archived(3);
     const [, , third = 0] = await messageIds();
