@@ -33,6 +33,8 @@ const fill = (path: string): string =>
   path
     .replace("{domain}", "example.org")
     .replace("{address}", "bob@example.org")
+    // A number would be one of their own.
+    .replace("{folder}", "nowhere")
     .replaceAll(/\{[a-z]+\}/g, "1");
 const attempt = async ({ method, path }: Operation, token?: string): Promise<number> => {
   const body = method === "GET" || method === "DELETE" ? undefined : {};
@@ -65,6 +67,10 @@ describe("the description of the API", () => {
       "GET /api/mail/messages",
       "PATCH /api/mail/messages/{id}",
       "DELETE /api/mail/messages/{id}",
+      "POST /api/mail/folders",
+      "POST /api/mail/folders/{folder}/messages",
+      "GET /api/mail/messages/{id}/raw",
+      "GET /api/mail/changes",
       "GET /metrics",
     ]) {
       expect(names).toContain(name);
