@@ -1,5 +1,6 @@
 /** A database of which a batch fails, before it took effect or after; and a domain's object that may not answer. */
 import type { Env } from "../../../src/worker/env.ts";
+import type { Fault } from "./model-events.ts";
 
 export class FaultyDatabase {
   readonly db: D1Database;
@@ -79,3 +80,30 @@ export class FakeObject {
     }),
   } as unknown as Env["DOMAIN"];
 }
+
+/** Once with the fault; then, as whoever heard nothing of it, again by the same name. */
+export async function tried<T>(
+  { faulty, object }: { readonly faulty: FaultyDatabase; readonly object: FakeObject },
+  fault: Fault,
+  act: () => Promise<T>,
+): Promise<T> {
+  if (fault.kind === "object") object.fail();
+  else if (fault.kind !== "none") faulty.fault(fault.kind, fault.skip);
+  try {
+    const result = await act();
+    return isUnasked(result) ? await act() : result;
+  } catch (error) {
+    if (!(error instanceof InjectedError)) throw error;
+    return await act();
+  } finally {
+    faulty.calm();
+    object.calm();
+  }
+}
+
+/** Redelivery could not be asked to let go: nothing was done, and whoever heard so comes again. */
+const isUnasked = (result: unknown): boolean =>
+  typeof result === "object" &&
+  result !== null &&
+  "error" in result &&
+  (result.error as { readonly reason?: string }).reason === "not_asked";

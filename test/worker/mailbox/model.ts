@@ -5,16 +5,18 @@
 import { expect } from "vitest";
 import { flightKey } from "../../../src/worker/failback/ports.ts";
 import { appendMessage } from "../../../src/worker/mailbox/append.ts";
-import { changesSince, currentState, type State, stateAt } from "../../../src/worker/mailbox/changes.ts";
+import { currentState, stateAt } from "../../../src/worker/mailbox/changes.ts";
 import type { Mailbox } from "../../../src/worker/mailbox/contract.ts";
 import { alterFolder, folders, makeFolder, removeFolder } from "../../../src/worker/mailbox/folders.ts";
 import { copyMessages, markMessages, moveMessages, removeMessages } from "../../../src/worker/mailbox/messages.ts";
 import { expungeFolder } from "../../../src/worker/mailbox/sync.ts";
 import { backlogPage, markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
-import { DELETED, DRAFT, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
+import { DELETED, readKeywords } from "../../../src/worker/store/flags.ts";
 import { entriesOfFolder } from "../../../src/worker/store/placements.ts";
-import { type FakeObject, type FaultyDatabase, InjectedError } from "./faulty.ts";
+import { type FakeObject, type FaultyDatabase, tried } from "./faulty.ts";
+import { Client } from "./model-client.ts";
 import type { Event } from "./model-events.ts";
+import { countsOf, Tree } from "./model-tree.ts";
 
 export interface World {
   /** Its database fails where `fault` says. */
@@ -41,26 +43,12 @@ interface Placed {
   flying: boolean;
 }
 
-interface Tree {
-  name: string;
-  parent: number;
-  readonly role: string | null;
-}
-
-/** What a client has that asks for changes and nothing else. */
-interface Client {
-  state: State;
-  readonly placed: Map<number, string>;
-  readonly messages: Set<number>;
-  readonly folders: Set<number>;
-}
-
 const CLIENTS = 3;
 const ALL = 10_000;
 
 export class Model {
   readonly #world: World;
-  readonly #tree = new Map<number, Tree>();
+  readonly #tree = new Tree();
   readonly #placed = new Map<number, Placed>();
   /** Numbers of placements that were ever given. */
   readonly #given = new Set<number>();
@@ -73,11 +61,9 @@ export class Model {
 
   static async begin(world: World): Promise<Model> {
     const model = new Model(world);
-    for (const { id, name, parent, role } of await folders(world.box)) model.#tree.set(id, { name, parent, role });
+    for (const { id, name, parent, role } of await folders(world.box)) model.#tree.add(id, { name, parent, role });
     const state = stateAt(await currentState(world.box));
-    const own = [...model.#tree].filter(([, { role }]) => role !== "archive").map(([id]) => id);
-    for (let n = 0; n < CLIENTS; n++)
-      model.#clients.push({ state, placed: new Map(), messages: new Set(), folders: new Set(own) });
+    for (let n = 0; n < CLIENTS; n++) model.#clients.push(new Client(state, model.#tree.changing()));
     return model;
   }
 
@@ -107,7 +93,7 @@ export class Model {
       case "remove":
         return this.#remove(event);
       case "expunge": {
-        const folder = this.#folder(event.folder);
+        const folder = this.#tree.nth(event.folder);
         const done = await this.#tries(event, () => expungeFolder(box, folder));
         const mine = this.#ids().filter((id) => this.#of(id).folder === folder && this.#of(id).flags & DELETED);
         expect(done).toMatchObject({ ok: true, value: { busy: [], hasMore: false } });
@@ -133,28 +119,14 @@ export class Model {
     }
   }
 
-  /** Once with the fault; then, as whoever heard nothing, again by the same name. */
-  async #tries<T>(event: Event, act: () => Promise<T>): Promise<T> {
-    const { fault } = event;
-    const { faulty, object } = this.#world;
-    if (fault.kind === "object") object.fail();
-    else if (fault.kind !== "none") faulty.fault(fault.kind, fault.skip);
-    try {
-      const result = await act();
-      return isUnasked(result) ? await act() : result;
-    } catch (error) {
-      if (!(error instanceof InjectedError)) throw error;
-      return await act();
-    } finally {
-      faulty.calm();
-      object.calm();
-    }
+  #tries<T>({ fault }: Event, act: () => Promise<T>): Promise<T> {
+    return tried(this.#world, fault, act);
   }
 
   async #arrive(event: Extract<Event, { kind: "arrive" }>): Promise<void> {
     const name = `arrival ${this.#acts}`;
     await this.#tries(event, () => this.#world.arrive(name, event.count));
-    const inbox = this.#byRole("inbox");
+    const inbox = this.#tree.byRole("inbox");
     const fresh = await this.#adopt(inbox);
     expect(fresh).toHaveLength(event.count);
     for (const { id, message } of fresh) {
@@ -185,9 +157,9 @@ export class Model {
 
   async #move(event: Extract<Event, { kind: "move" }>): Promise<void> {
     const ids = this.#chosen(event.which);
-    const folder = this.#folder(event.folder);
+    const folder = this.#tree.nth(event.folder);
     const taking = await this.#tries(event, () => moveMessages(this.#world.box, ids, folder));
-    if (this.#tree.get(folder)?.role === "archive") {
+    if (this.#tree.isArchive(folder)) {
       expect(taking).toMatchObject({ ok: false, error: { reason: "read_only" } });
       return;
     }
@@ -214,10 +186,10 @@ export class Model {
 
   async #copy(event: Extract<Event, { kind: "copy" }>): Promise<void> {
     const ids = this.#chosen(event.which);
-    const folder = this.#folder(event.folder);
+    const folder = this.#tree.nth(event.folder);
     const name = `copy ${this.#acts}`;
     const copying = await this.#tries(event, () => copyMessages(this.#world.box, ids, folder, name));
-    if (this.#tree.get(folder)?.role === "archive") {
+    if (this.#tree.isArchive(folder)) {
       expect(copying).toMatchObject({ ok: false, error: { reason: "read_only" } });
       return;
     }
@@ -246,7 +218,7 @@ export class Model {
 
   async #append(event: Extract<Event, { kind: "append" }>): Promise<void> {
     const { box, domainId, now } = this.#world;
-    const folder = this.#folder(event.folder);
+    const folder = this.#tree.nth(event.folder);
     const request = `append ${this.#acts}`;
     const octets = new TextEncoder().encode(`Subject: own ${this.#acts}\r\n\r\n${"x".repeat(event.length)}\r\n`);
     const { flags, keywords } = event;
@@ -254,7 +226,7 @@ export class Model {
       const message = { folder, size: octets.length, flags, keywords, internalAt: null, request, domainId };
       return appendMessage(box, { ...message, octets: once(octets) }, now);
     });
-    if (this.#tree.get(folder)?.role === "archive") {
+    if (this.#tree.isArchive(folder)) {
       expect(appended).toMatchObject({ ok: false, error: { reason: "read_only" } });
       return;
     }
@@ -276,28 +248,28 @@ export class Model {
 
   async #make(event: Extract<Event, { kind: "make" }>): Promise<void> {
     const { box, now } = this.#world;
-    const parent = event.parent === 0 ? 0 : this.#folder(event.parent);
+    const parent = event.parent === 0 ? 0 : this.#tree.nth(event.parent);
     const { name } = event;
     const request = `make ${this.#acts}`;
     const made = await this.#tries(event, () => makeFolder(box, { name, parent, request }, now));
-    if (this.#tree.get(parent)?.role === "archive") expect(made).toMatchObject({ error: { reason: "no_parent" } });
-    else if (this.#taken(name, parent, 0)) expect(made).toMatchObject({ error: { reason: "exists" } });
+    if (this.#tree.isArchive(parent)) expect(made).toMatchObject({ error: { reason: "no_parent" } });
+    else if (this.#tree.taken(name, parent, 0)) expect(made).toMatchObject({ error: { reason: "exists" } });
     else {
       if (!made.ok) throw new Error(made.error.reason);
       expect(this.#tree.has(made.value.id)).toBe(false);
-      this.#tree.set(made.value.id, { name: made.value.name, parent, role: null });
+      this.#tree.add(made.value.id, { name: made.value.name, parent, role: null });
     }
   }
 
   async #alter(event: Extract<Event, { kind: "alter" }>): Promise<void> {
-    const id = this.#folder(event.folder);
+    const id = this.#tree.nth(event.folder);
     const before = this.#tree.get(id);
     if (!before) throw new Error("a folder that the model does not know");
     const name = event.name ?? before.name;
-    const parent = event.parent === null ? before.parent : event.parent === 0 ? 0 : this.#folder(event.parent);
+    const parent = event.parent === null ? before.parent : event.parent === 0 ? 0 : this.#tree.nth(event.parent);
     const altered = await this.#tries(event, () => alterFolder(this.#world.box, id, { name, parent }));
     const same = name === before.name && parent === before.parent;
-    const reason = same ? null : this.#whyNot(id, before.role, name, parent);
+    const reason = same ? null : this.#tree.whyNot(id, name, parent);
     if (reason !== null) {
       expect(altered).toMatchObject({ ok: false, error: { reason } });
       return;
@@ -307,25 +279,18 @@ export class Model {
     before.parent = parent;
   }
 
-  #whyNot(id: number, role: string | null, name: string, parent: number): string | null {
-    if (role === "inbox" || role === "archive") return "fixed";
-    if (this.#tree.get(parent)?.role === "archive") return "no_parent";
-    for (let up = parent; up !== 0; up = this.#tree.get(up)?.parent ?? 0) if (up === id) return "cycle";
-    return this.#taken(name, parent, id) ? "exists" : null;
-  }
-
   async #drop(event: Extract<Event, { kind: "drop" }>): Promise<void> {
-    const id = this.#folder(event.folder);
+    const id = this.#tree.nth(event.folder);
     const role = this.#tree.get(id)?.role ?? null;
     const inside = this.#ids().filter((one) => this.#of(one).folder === id);
     const removed = await this.#tries(event, () => removeFolder(this.#world.box, id, "trash"));
     if (role !== null) return expect(removed).toMatchObject({ error: { reason: "fixed" } });
-    if ([...this.#tree.values()].some(({ parent }) => parent === id)) {
+    if (this.#tree.hasFolders(id)) {
       return expect(removed).toMatchObject({ error: { reason: "has_folders" } });
     }
     expect(removed).toMatchObject({ ok: true, value: { left: 0 } });
     this.#tree.delete(id);
-    const trash = this.#byRole("trash");
+    const trash = this.#tree.byRole("trash");
     const fresh = await this.#adopt(trash);
     const lost = inside.map((one) => this.#of(one));
     expect(fresh.map(({ message }) => message).sort()).toEqual(lost.map(({ message }) => message).sort());
@@ -367,42 +332,20 @@ export class Model {
   }
 
   async #sync(client: Client, limit: number): Promise<void> {
-    for (let more = true, pages = 0; more; pages++) {
-      if (pages > ALL) throw new Error("the changes never end");
-      const changes = await changesSince(this.#world.box, client.state, limit);
-      if (!changes) throw new Error("changes were forgotten");
-      for (const id of changes.messages.created) expect(client.messages.has(id), "came, and was there").toBe(false);
-      for (const id of changes.messages.updated)
-        expect(client.messages.has(id), "differs, and was not there").toBe(true);
-      // What came and went before it was told may be told as gone.
-      for (const id of changes.messages.destroyed) client.messages.delete(id);
-      for (const id of changes.messages.created) client.messages.add(id);
-      for (const id of changes.folders.created) expect(client.folders.has(id)).toBe(false);
-      for (const id of changes.folders.updated) expect(client.folders.has(id)).toBe(true);
-      for (const id of changes.folders.destroyed) expect(client.folders.delete(id)).toBe(true);
-      for (const id of changes.folders.created) client.folders.add(id);
-      for (const { id } of changes.placements.destroyed) client.placed.delete(id);
-      for (const { id, flags, keywords } of [...changes.placements.created, ...changes.placements.updated])
-        client.placed.set(id, JSON.stringify([flags, readKeywords(keywords)]));
-      client.state = changes.newState;
-      more = changes.hasMore;
-    }
-    const here = this.#ids().map((id): [number, string] => {
-      const { flags, keywords } = this.#of(id);
-      return [id, JSON.stringify([flags, keywords])];
+    await client.sync(this.#world.box, limit);
+    client.expectSame({
+      placed: this.#ids().map((id) => {
+        const { flags, keywords, message } = this.#of(id);
+        return { id, flags, keywords, message };
+      }),
+      folders: this.#tree.changing(),
     });
-    expect([...client.placed].sort(([a], [b]) => a - b)).toEqual(here);
-    expect([...client.messages].sort()).toEqual(
-      [...new Set([...this.#placed.values()].map((one) => one.message))].sort(),
-    );
-    const own = [...this.#tree].filter(([, { role }]) => role !== "archive").map(([id]) => id);
-    expect([...client.folders].sort()).toEqual(own.sort());
   }
 
   async #compare(): Promise<void> {
     const { box } = this.#world;
     const listed = await folders(box);
-    expect(new Map(listed.map(({ id, name, parent, role }) => [id, { name, parent, role }]))).toEqual(this.#tree);
+    expect(new Map(listed.map(({ id, name, parent, role }) => [id, { name, parent, role }]))).toEqual(this.#tree.all);
     for (const folder of listed) {
       if (folder.role === "archive") continue;
       const mine = this.#ids().filter((id) => this.#of(id).folder === folder.id);
@@ -422,15 +365,7 @@ export class Model {
           return { id, message, flags, keywords, waiting };
         }),
       );
-      const all = mine.map((id) => this.#of(id));
-      const count = (which: (one: Placed) => boolean) => all.filter(which).length;
-      expect(folder).toMatchObject({
-        messages: all.length,
-        unseen: count(({ flags }) => !(flags & SEEN)),
-        unread: count(({ flags }) => !(flags & (SEEN | DRAFT | DELETED))),
-        deleted: count(({ flags }) => (flags & DELETED) !== 0),
-        size: all.reduce((sum, { size }) => sum + size, 0),
-      });
+      expect(folder).toMatchObject(countsOf(mine.map((id) => this.#of(id))));
     }
   }
 
@@ -449,23 +384,10 @@ export class Model {
     this.#given.add(id);
   }
 
-  #taken(name: string, parent: number, but: number): boolean {
-    return [...this.#tree].some(([id, one]) => id !== but && one.parent === parent && one.name === name);
-  }
-
   /** @param which any numbers: they are taken modulo what there is, and some of what has gone */
   #chosen(which: readonly number[]): number[] {
     const known = [...this.#given];
     return [...new Set(which.flatMap((n) => known[n % Math.max(1, known.length)] ?? []))];
-  }
-
-  #folder(n: number): number {
-    const ids = [...this.#tree.keys()];
-    return ids[n % ids.length] ?? 0;
-  }
-
-  #byRole(role: string): number {
-    return [...this.#tree].find(([, one]) => one.role === role)?.[0] ?? 0;
   }
 
   #ids(): number[] {
@@ -478,13 +400,6 @@ export class Model {
     return one;
   }
 }
-
-/** Redelivery could not be asked to let go: nothing was done, and whoever heard so comes again. */
-const isUnasked = (result: unknown): boolean =>
-  typeof result === "object" &&
-  result !== null &&
-  "error" in result &&
-  (result.error as { readonly reason?: string }).reason === "not_asked";
 
 async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
   yield octets;
