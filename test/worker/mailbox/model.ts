@@ -74,7 +74,6 @@ export class Model {
     await this.#compare();
   }
 
-  /** The clients come back, whatever they have missed. */
   async end(): Promise<void> {
     for (const client of this.#clients) await this.#sync(client, 2);
   }
@@ -224,7 +223,7 @@ export class Model {
     const { flags, keywords } = event;
     const appended = await this.#tries(event, () => {
       const message = { folder, size: octets.length, flags, keywords, internalAt: null, request, domainId };
-      return appendMessage(box, { ...message, octets: once(octets) }, now);
+      return appendMessage(box, { ...message, octets: new Response(octets).body as ReadableStream<Uint8Array> }, now);
     });
     if (this.#tree.isArchive(folder)) {
       expect(appended).toMatchObject({ ok: false, error: { reason: "read_only" } });
@@ -399,8 +398,4 @@ export class Model {
     if (!one) throw new Error(`the model has no placement ${id}`);
     return one;
   }
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }
