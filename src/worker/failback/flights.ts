@@ -58,6 +58,8 @@ function prepare(db: DomainDatabase) {
 export class Flights {
   readonly #db: DomainDatabase;
   readonly fates: Fates;
+  /** Until when each action blocks a message, of those that are not settled; what an object forgets as it ends, ends by itself. */
+  readonly #acts = new Map<string, readonly number[]>();
   /** What each message of a run needs. */
   readonly #prepared: Prepared;
 
@@ -190,22 +192,33 @@ export class Flights {
         .values({ key, ...block })
         .onConflictDoUpdate({ target: flight.key, set: block })
         .run();
+      this.#acts.set(key, [...this.#actsOn(key, now), block.dueAt]);
     }
     return [];
   }
 
   /**
    * The person's action is done, or has failed. The mark stays, but no longer blocks what is read from the backlog from
-   * now on: pages that were read before may still show the message.
+   * now on: pages that were read before may still show the message. While others act on their copies of it, it goes on blocking.
    */
   settle(keys: readonly string[], now: number): void {
     for (const key of keys) {
+      const others = this.#actsOn(key, now).slice(1);
+      if (others.length > 0) {
+        this.#acts.set(key, others);
+        continue;
+      }
+      this.#acts.delete(key);
       this.#db
         .update(flight)
         .set({ dueAt: now })
         .where(and(eq(flight.key, key), eq(flight.state, "withdrawn")))
         .run();
     }
+  }
+
+  #actsOn(key: string, now: number): number[] {
+    return (this.#acts.get(key) ?? []).filter((until) => until > now);
   }
 
   /** Unix milliseconds; null where nothing is deferred or held. */
@@ -230,6 +243,7 @@ export class Flights {
    * wait any more. What the origin has decided is remembered for longer, as its fate.
    */
   sweep(began: number): void {
+    for (const key of [...this.#acts.keys()]) if (this.#actsOn(key, began).length === 0) this.#acts.delete(key);
     const decided = or(
       and(eq(flight.state, "delivered"), lt(flight.at, began - FLIGHT_MEMORY)),
       and(eq(flight.state, "refused"), lt(flight.at, began)),

@@ -149,6 +149,23 @@ describe("a message that a person acts on", () => {
     });
   });
 
+  it("who shares it with somebody else is sent only after both are done with their copies", async () => {
+    await onBench([0], async (bench) => {
+      bench.add(0, 1, 10, "a", "info");
+      const key = flightKey("a", "info");
+      bench.flights.withdraw([key], bench.now);
+      bench.flights.withdraw([key], bench.now);
+      bench.flights.settle([key], bench.now);
+      bench.now += 1;
+      await bench.run();
+      expect(bench.sent).toEqual([]);
+      bench.flights.settle([key], bench.now);
+      bench.now += 1;
+      await bench.run();
+      expect(bench.sent).toEqual(["info"]);
+    });
+  });
+
   it("is blocked a minute at most, should nobody settle it", async () => {
     await onBench([0], async (bench) => {
       bench.add(0, 1, 10, "a", "ada");
