@@ -208,7 +208,9 @@ export class Target {
       // A change record may outlive its message.
       if (message === undefined && row.gone === null)
         throw new Error(`message ${row.message} has not been brought yet`);
-      const went = row.went === null ? null : placementHere(folders, row.went);
+      // The folder that a move took it to may be forgotten by now.
+      const known = row.went !== null && folders.has(Math.floor(row.went / FOLDER_STRIDE));
+      const went = row.went !== null && known ? placementHere(folders, row.went) : null;
       return { ...row, id: placementHere(folders, row.id), message: message ?? 0, went };
     });
     await this.#batch(

@@ -41,3 +41,27 @@ export async function createAccounts(
     "D1 batch of new accounts",
   );
 }
+
+/** Numbers that an account's counter and its archive skip: more changes than that are not lost with a database set back. */
+const LEAP = 100_000;
+
+/**
+ * After a database was lost or set back to an earlier time: what clients have seen since is forgotten here, and none of its numbers
+ * must come again. Whoever has a state from before hears that changes since then are not known. Mailboxes that move are left alone:
+ * they have a counter that was not set back.
+ */
+export async function leapAccounts(db: D1Database, accounts: readonly number[]): Promise<void> {
+  await within(
+    db
+      .prepare(
+        `UPDATE account SET seq = seq + ${LEAP}, purged = seq + ${LEAP}, marked = seq + ${LEAP},
+           archive_last = ${LEAP} + max(archive_last,
+             coalesce((SELECT max(number) FROM message WHERE message.account = account.id), 0))
+         WHERE id IN (SELECT value FROM json_each(?1)) AND move IS NULL`,
+      )
+      .bind(JSON.stringify(accounts))
+      .run(),
+    INDEX_TIMEOUT,
+    "D1 batch of accounts",
+  );
+}

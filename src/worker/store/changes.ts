@@ -168,17 +168,23 @@ export async function purgeChanges(db: D1Database, now: number, limit: number): 
     INDEX_TIMEOUT,
     "D1 marks of states",
   );
-  const forgotten = (
-    table: string,
-    column: string,
-  ) => `SELECT t.id FROM account a CROSS JOIN ${table} t ON t.account = a.id
-    WHERE a.purged > 0 AND a.move IS NULL AND t.gone IS NOT NULL AND t.${column} <= a.purged`;
+  const theirs = "a.purged > 0 AND a.move IS NULL AND t.gone IS NOT NULL";
   const results = await within(
     db.batch<{ id: number }>([
       db
-        .prepare(`DELETE FROM placement WHERE id IN (${forgotten("placement", "modseq")} LIMIT ?1) RETURNING id`)
+        .prepare(
+          `DELETE FROM placement WHERE id IN (SELECT t.id FROM account a CROSS JOIN placement t ON t.account = a.id
+             WHERE ${theirs} AND t.modseq <= a.purged LIMIT ?1) RETURNING id`,
+        )
         .bind(limit),
-      db.prepare(`DELETE FROM folder WHERE id IN (${forgotten("folder", "gone")} LIMIT ?1) RETURNING id`).bind(limit),
+      // After the last record of what was in it: a record without its folder could be brought to no other shard.
+      db
+        .prepare(
+          `DELETE FROM folder WHERE id IN (SELECT t.id FROM account a CROSS JOIN folder t ON t.account = a.id
+             WHERE ${theirs} AND t.gone <= a.purged AND NOT EXISTS (SELECT 1 FROM placement p
+               WHERE p.id > t.id * ${FOLDER_STRIDE} AND p.id < (t.id + 1) * ${FOLDER_STRIDE}) LIMIT ?1) RETURNING id`,
+        )
+        .bind(limit),
     ]),
     INDEX_TIMEOUT,
     "D1 purge of changes",

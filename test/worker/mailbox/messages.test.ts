@@ -8,10 +8,13 @@ import {
   readState,
   stateAt,
 } from "../../../src/worker/mailbox/changes.ts";
+import { makeFolder, removeFolder } from "../../../src/worker/mailbox/folders.ts";
 import { copyMessages, markMessages, moveMessages, removeMessages } from "../../../src/worker/mailbox/messages.ts";
 import { readFolder, readMessages } from "../../../src/worker/mailbox/reading.ts";
 import { expungeFolder, folderChanges, folderFacts } from "../../../src/worker/mailbox/sync.ts";
+import { leapAccounts } from "../../../src/worker/store/accounts.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
+import { purgeChanges } from "../../../src/worker/store/changes.ts";
 import { DELETED, FLAGGED, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
 import { whereIs } from "../../../src/worker/store/placements.ts";
 import { NOON } from "../store/stored.ts";
@@ -224,6 +227,63 @@ describe("changes since a state", () => {
     expect(await changesSince(box, 1, 100)).toBeNull();
     expect(await changesSince(box, 2, 100)).not.toBeNull();
     expect(await changesSince(box, 4, 100)).toBeNull();
+  });
+});
+
+describe("what has left a folder", () => {
+  const DAY = 24 * 3600_000;
+  const records = async () =>
+    (await box.db
+      .prepare(
+        `SELECT (SELECT count(*) FROM placement WHERE account = ?1 AND gone IS NOT NULL) AS placements,
+           (SELECT count(*) FROM folder WHERE account = ?1 AND gone IS NOT NULL) AS folders`,
+      )
+      .bind(box.account)
+      .first()) as unknown;
+
+  it("is forgotten a month later, oldest first and as much as there is time for, its folder last", async () => {
+    // Those of other tests would be taken first.
+    await box.db.prepare("DELETE FROM account WHERE id <> ?1").bind(box.account).run();
+    const made = await succeeded(makeFolder(box, { name: "Short", parent: 0, request: null }, NOON));
+    const { moved } = await succeeded(moveMessages(box, await receive(box, 3), made.id));
+    await removeMessages(
+      box,
+      moved.map(({ to }) => to),
+      { marked: false },
+    );
+    await succeeded(removeFolder(box, made.id, "refuse"));
+    const before = await currentState(box);
+    await purgeChanges(box.db, NOON, 100);
+    await receive(box, 1);
+    await purgeChanges(box.db, NOON + 29 * DAY, 100);
+    expect(await records()).toEqual({ placements: 6, folders: 1 });
+    expect(await changesSince(box, 0, 100)).not.toBeNull();
+    await purgeChanges(box.db, NOON + 31 * DAY, 5);
+    // From now on nobody is told half of it.
+    expect(await changesSince(box, 0, 100)).toBeNull();
+    expect(await changesSince(box, before, 100)).not.toBeNull();
+    expect(await records()).toEqual({ placements: 1, folders: 1 });
+    await purgeChanges(box.db, NOON + 31 * DAY, 5);
+    expect(await records()).toEqual({ placements: 0, folders: 0 });
+    expect(await list(box.inbox)).toHaveLength(1);
+  });
+});
+
+describe("a mailbox whose database was set back", () => {
+  it("gives no number again that clients have seen since, and tells them to begin anew", async () => {
+    const [a = 0] = await receive(box, 2);
+    const seen = await currentState(box);
+    const archive = { id: box.archive, role: "archive" } as const;
+    const page = { order: "oldest", deleted: true, limit: 10 } as const;
+    await leapAccounts(box.db, [box.account]);
+    expect(await changesSince(box, seen, 100)).toBeNull();
+    const state = await currentState(box);
+    const [b = 0] = await receive(box, 1);
+    expect(whereIs(b).uid).toBeGreaterThan(seen);
+    expect((await changesSince(box, state, 100))?.placements.created.map(({ id }) => id)).toEqual([b]);
+    expect((await readFolder(box, archive, page)).map(({ uid }) => uid).slice(0, 2)).toEqual([1, 2]);
+    expect((await readFolder(box, archive, page)).at(-1)?.uid).toBeGreaterThan(3);
+    expect(await list(box.inbox)).toMatchObject([{ id: a }, {}, { id: b }]);
   });
 });
 

@@ -5,7 +5,7 @@
 import { REINDEX_ACCOUNTS } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { mendMarks } from "../../move/marks.ts";
-import { createAccounts } from "../../store/accounts.ts";
+import { createAccounts, leapAccounts } from "../../store/accounts.ts";
 import { directory } from "../../store/directory.ts";
 import { findDomain, listDomains } from "../../store/domains.ts";
 import { listMailboxes } from "../../store/mailboxes.ts";
@@ -51,7 +51,9 @@ export async function makeAccounts(
       if (shard !== null && number !== shard) continue;
       mailboxes += theirs.length;
       const live = theirs.map(({ id }) => id);
-      if (write) await createAccounts(shardDb(env, number), live, domain.id, now);
+      if (!write) continue;
+      await createAccounts(shardDb(env, number), live, domain.id, now);
+      await leapAccounts(shardDb(env, number), live);
     }
     const last = boxes.at(-1);
     const more = boxes.length === REINDEX_ACCOUNTS && last !== undefined;
