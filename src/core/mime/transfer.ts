@@ -2,6 +2,8 @@
 import { joined } from "./joined.ts";
 
 export interface TransferDecoder {
+  /** The octets stand as they are. */
+  readonly isIdentity: boolean;
   /** @returns the octets that are known by now; may share memory with `piece` */
   decode(piece: Uint8Array): Uint8Array;
   /** What was held back for its sequel. */
@@ -16,7 +18,7 @@ export function transferDecoder(encoding: string): TransferDecoder {
 }
 
 const NOTHING = new Uint8Array();
-const IDENTITY: TransferDecoder = { decode: (piece) => piece, end: () => NOTHING };
+const IDENTITY: TransferDecoder = { isIdentity: true, decode: (piece) => piece, end: () => NOTHING };
 
 const PAD = 0x3d;
 const SEXTETS = new Int8Array(256).fill(-1);
@@ -35,6 +37,7 @@ const MAX_LINE = 1024;
  * none of it, but for lines that are base64 and nothing else: some mailers write several encodings one after the other.
  */
 class Base64 implements TransferDecoder {
+  readonly isIdentity = false;
   #bits = 0;
   #count = 0;
   #state: "data" | "padded" | "over" = "data";
@@ -103,6 +106,7 @@ const MAX_HELD = 1024;
 
 /** §6.7. White space at the end of a line is no part of it; an equals sign that begins nothing stands for itself. */
 class QuotedPrintable implements TransferDecoder {
+  readonly isIdentity = false;
   #held: Uint8Array = NOTHING;
 
   decode(piece: Uint8Array): Uint8Array {

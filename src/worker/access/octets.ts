@@ -1,29 +1,30 @@
-/** Octets of mail on their way out: the whole message or a range of it, or one attachment. */
-
-import { getRaw, type OctetRange } from "../archive/raw.ts";
-import { attachment, type StoredMessage } from "../archive/read.ts";
+/** Octets of mail on their way out: a message or one part of it, whole or a range of it. */
+import type { OctetRange } from "../archive/raw.ts";
+import { attachment, type OpenedOctets, type StoredMessage, wholeOf } from "../archive/read.ts";
 import { octetsHeaders } from "./api/messages.ts";
 import type { AppContext } from "./context.ts";
 import type { Refuse } from "./guards.ts";
 import { notFound } from "./problem.ts";
 
-/** The received octets, exactly (message/rfc822). */
-export async function rawResponse(c: AppContext, message: StoredMessage, refuse: Refuse): Promise<Response> {
-  const asked = rangeOf(c.req.header("range"), message.size);
-  if (asked === "outside") {
-    return c.body(null, 416, { "content-range": `bytes */${message.size}`, "cache-control": "no-store" });
+/** The whole, or the range of it that the request asks for. @throws MissingOctetsError */
+export async function octetsResponse(c: AppContext, { type, name, size, open }: OpenedOctets): Promise<Response> {
+  const range = rangeOf(c.req.header("range"), size);
+  if (range === "outside") {
+    return c.body(null, 416, { "content-range": `bytes */${size}`, "cache-control": "no-store" });
   }
-  const object = await getRaw(c.env.MAIL, message.key, asked ?? undefined);
-  if (!object) return refuse(c, notFound("stored copy of this message"));
-  const headers = { ...octetsHeaders("message/rfc822", "message.eml"), "accept-ranges": "bytes" };
-  if (!asked) return c.body(object.body, 200, { ...headers, "content-length": String(object.size) });
-  const { offset, length } = asked;
-  return c.body(object.body, 206, {
+  const headers = { ...octetsHeaders(type, name), "accept-ranges": "bytes" };
+  if (!range) return c.body(await open(), 200, { ...headers, "content-length": String(size) });
+  const { offset, length } = range;
+  return c.body(await open(range), 206, {
     ...headers,
     "content-length": String(length),
-    "content-range": `bytes ${offset}-${offset + length - 1}/${message.size}`,
+    "content-range": `bytes ${offset}-${offset + length - 1}/${size}`,
   });
 }
+
+/** The received octets, exactly (message/rfc822). */
+export const rawResponse = (c: AppContext, message: StoredMessage): Promise<Response> =>
+  octetsResponse(c, wholeOf(c.env, message));
 
 /**
  * RFC 9110 §14.1.2. One range; several, and what is none, are answered with the whole, as §14.2 allows.
@@ -52,5 +53,5 @@ export async function attachmentResponse(
 ): Promise<Response> {
   const part = /^\d{1,4}$/.test(n) ? await attachment(c.env, message, Number(n)) : null;
   if (!part) return refuse(c, notFound("such attachment"));
-  return c.body(part.octets, 200, octetsHeaders(part.type, part.name));
+  return octetsResponse(c, part);
 }

@@ -1,11 +1,14 @@
 /** A stored message, opened for a person: its header, its text, its HTML made safe, its attachments. */
 import { decodeWords } from "postal-mime";
+import { STORE_TIMEOUT } from "../../core/limits.ts";
 import { attachedParts } from "../../core/mime/attached.ts";
 import { nameOf } from "../../core/mime/fields.ts";
 import { type PartStructure, partAt, type Structure } from "../../core/mime/structure.ts";
 import type { Env } from "../env.ts";
+import { within } from "../store/deadline.ts";
 import { readMessage } from "./message.ts";
 import { MissingOctetsError, octetsOf } from "./octets.ts";
+import { getRaw, type OctetRange } from "./raw.ts";
 import { safeHtml } from "./safe-html.ts";
 import { partOctets, structureOf } from "./structure.ts";
 
@@ -63,21 +66,38 @@ export async function openMessage(env: Env, message: StoredMessage): Promise<Ope
   };
 }
 
-export interface OpenedAttachment {
+export interface OpenedOctets {
   readonly name: string;
   readonly type: string;
-  /** Decoded, exactly; as they come out of the store. */
-  readonly octets: ReadableStream<Uint8Array>;
+  /** Octets, decoded. */
+  readonly size: number;
+  /**
+   * Decoded, exactly; as they come out of the store.
+   * @param range within `size`; absent: all
+   * @throws MissingOctetsError
+   */
+  readonly open: (range?: OctetRange) => Promise<ReadableStream<Uint8Array>>;
+}
+
+/** The received octets, exactly. */
+export function wholeOf({ MAIL }: Env, { key, size }: StoredMessage): OpenedOctets {
+  return { name: "message.eml", type: "message/rfc822", size, open: (range) => wholeStream(MAIL, key, range) };
+}
+
+async function wholeStream(bucket: R2Bucket, key: string, range?: OctetRange): Promise<ReadableStream<Uint8Array>> {
+  const raw = await within(getRaw(bucket, key, range), STORE_TIMEOUT, "R2 get");
+  if (!raw) throw new MissingOctetsError(key);
+  return raw.body;
 }
 
 /**
  * @param n as `attachedParts` counts them, from 0
  * @returns null where the message has no such part. @throws MissingOctetsError
  */
-export async function attachment(env: Env, message: StoredMessage, n: number): Promise<OpenedAttachment | null> {
+export async function attachment(env: Env, message: StoredMessage, n: number): Promise<OpenedOctets | null> {
   const structure = await structureOf(env.MAIL, message);
   const part = attachedParts(structure)[n]?.part;
-  return part ? openPart(env, message, structure, part) : null;
+  return part ? opened(env, message, structure, part) : null;
 }
 
 /**
@@ -85,22 +105,25 @@ export async function attachment(env: Env, message: StoredMessage, n: number): P
  * @returns null where the message has no such part, or it is a multipart: that has no octets of its own
  * @throws MissingOctetsError
  */
-export async function partOf(env: Env, message: StoredMessage, path: string): Promise<OpenedAttachment | null> {
+export async function partOf(env: Env, message: StoredMessage, path: string): Promise<OpenedOctets | null> {
   const structure = await structureOf(env.MAIL, message);
   const part = partAt(structure, path);
-  return part && part.kind !== "multipart" ? openPart(env, message, structure, part) : null;
+  return part && part.kind !== "multipart" ? opened(env, message, structure, part) : null;
 }
 
-async function openPart(
-  env: Env,
-  message: StoredMessage,
-  { charset }: Structure,
-  part: PartStructure,
-): Promise<OpenedAttachment> {
-  const pieces = partOctets(env.MAIL, message.key, part);
+function opened({ MAIL }: Env, { key }: StoredMessage, { charset }: Structure, part: PartStructure): OpenedOctets {
+  return {
+    name: nameOf(part, charset) ?? "",
+    type: `${part.type}/${part.subtype}`,
+    size: part.size,
+    open: (range) => streamOf(partOctets(MAIL, key, part, range)),
+  };
+}
+
+async function streamOf(pieces: AsyncGenerator<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
   // Where the octets are gone, that is the answer, not an empty file.
   let first: IteratorResult<Uint8Array, void> | null = await pieces.next();
-  const octets = new ReadableStream<Uint8Array>({
+  return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const next: IteratorResult<Uint8Array, void> = first ?? (await pieces.next());
       first = null;
@@ -111,5 +134,4 @@ async function openPart(
       await pieces.return(undefined);
     },
   });
-  return { name: nameOf(part, charset) ?? "", type: `${part.type}/${part.subtype}`, octets };
 }

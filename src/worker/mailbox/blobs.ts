@@ -3,11 +3,8 @@
  * part, and is good in its own account alone.
  */
 
-import { STORE_TIMEOUT } from "../../core/limits.ts";
 import { isSection } from "../../core/section.ts";
-import { getRaw, type OctetRange } from "../archive/raw.ts";
-import { partOf } from "../archive/read.ts";
-import { within } from "../store/deadline.ts";
+import { type OpenedOctets, partOf, wholeOf } from "../archive/read.ts";
 import { messageOfAccount } from "../store/messages.ts";
 import type { Mailbox } from "./contract.ts";
 
@@ -35,28 +32,10 @@ export function readBlobId(text: string): BlobName | null {
   return { account: Number.parseInt(account, 36), message: Number.parseInt(message, 36), section };
 }
 
-export interface Blob {
-  readonly type: string;
-  /** Of a part, where it has one. */
-  readonly name: string;
-  /** Octets of the whole; null: known only once it was read. */
-  readonly size: number | null;
-  readonly octets: ReadableStream<Uint8Array>;
-}
-
-/**
- * @param range of a whole message; ignored for a part, whose octets are decoded as they come
- * @returns null where there is none, or it is another account's
- */
-export async function openBlob(mailbox: Mailbox, name: BlobName, range?: OctetRange): Promise<Blob | null> {
-  const { env, db, account } = mailbox;
+/** @returns null where there is none, or it is another account's */
+export async function findBlob({ env, db, account }: Mailbox, name: BlobName): Promise<OpenedOctets | null> {
   if (name.account !== account) return null;
   const message = await messageOfAccount(db, account, name.message);
   if (!message) return null;
-  if (name.section !== null) {
-    const part = await partOf(env, message, name.section);
-    return part && { type: part.type, name: part.name, size: null, octets: part.octets };
-  }
-  const raw = await within(getRaw(env.MAIL, message.key, range), STORE_TIMEOUT, "R2 get");
-  return raw && { type: "message/rfc822", name: "message.eml", size: message.size, octets: raw.body };
+  return name.section === null ? wholeOf(env, message) : partOf(env, message, name.section);
 }

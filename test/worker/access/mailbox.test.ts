@@ -168,10 +168,13 @@ describe("octets", () => {
     expect((await get(`${path}/raw`, { range: `bytes=${whole.length}-` })).status).toBe(416);
     expect(await (await get(`${path}/raw`, { range: "lines=1-2" })).text()).toBe(whole);
     expect(await (await get(`${path}/parts/1`)).text()).toBe("Hello.\r\n");
+    expect(await (await get(`${path}/parts/1`, { range: "bytes=1-3" })).text()).toBe("ell");
     expect((await get(`${path}/parts/2`)).status).toBe(404);
     const [item] = (await list("inbox")).filter(({ subject }) => subject === "Octets");
     expect(await (await get(`/api/mail/blobs/${String(item?.blob)}`)).text()).toBe(whole);
     expect(await (await get(`/api/mail/blobs/${String(item?.blob)}-1`)).text()).toBe("Hello.\r\n");
+    const end = await get(`/api/mail/blobs/${String(item?.blob)}-1`, { range: "bytes=4-" });
+    expect([end.status, end.headers.get("content-range"), await end.text()]).toEqual([206, "bytes 4-7/8", "o.\r\n"]);
     for (const what of [`/api/mail/blobs/${String(item?.blob)}`, `${path}/raw`, `${path}/parts/1`]) {
       expect((await call("GET", what, { token: bob })).status, what).toBe(404);
     }

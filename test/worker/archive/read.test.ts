@@ -13,7 +13,7 @@ const openLatin1 = async (text: string) => openMessage(env, await storeOctets({ 
 async function attached(message: StoredMessage, n: number): Promise<Uint8Array> {
   const found = await attachment(env, message, n);
   if (!found) throw new Error(`there is no attachment ${n}`);
-  return new Uint8Array(await new Response(found.octets).arrayBuffer());
+  return new Uint8Array(await new Response(await found.open()).arrayBuffer());
 }
 
 async function* inPieces(octets: Uint8Array, size: number): AsyncGenerator<Uint8Array> {

@@ -9,7 +9,7 @@ import { attachment } from "../../../src/worker/archive/read.ts";
 import { partOctets, structureOf } from "../../../src/worker/archive/structure.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { findMessage, MESSAGE_COLUMNS } from "../../../src/worker/store/messages.ts";
-import { store } from "./entry.ts";
+import { store, storeOctets } from "./entry.ts";
 
 const LINES = [
   "Subject: Two",
@@ -77,16 +77,44 @@ describe("the structure of a stored message", () => {
     const { env, ranges } = watched();
     const found = await attachment(env, row, 0);
     expect(found).toMatchObject({ name: "x.bin", type: "application/octet-stream" });
-    expect(new Uint8Array(await new Response(found?.octets).arrayBuffer())).toEqual(Uint8Array.of(255, 0, 1));
+    expect(new Uint8Array(await new Response(await found?.open()).arrayBuffer())).toEqual(Uint8Array.of(255, 0, 1));
     const part = partAt(structureOfOctets(OCTETS), "2");
     expect(ranges).toEqual([{ offset: part?.bodyFrom, length: 4 }]);
+  });
+
+  it.each([
+    ["base64", (octets: string) => btoa(octets).replace(/.{76}/g, "$&\r\n")],
+    [
+      "quoted-printable",
+      (octets: string) => octets.replaceAll("=", "=3D").replaceAll("\xf6", "=F6").replaceAll(", ", ",=\r\n "),
+    ],
+    ["8bit", (octets: string) => octets],
+  ])("gives any range of a part in %s, as it is decoded", async (encoding, encode) => {
+    const octets = "Zw\xf6lf Boxer, one = 1\r\n".repeat(40);
+    const message = `Content-Transfer-Encoding: ${encoding}\r\n\r\n${encode(octets)}`;
+    const { key } = await storeOctets(
+      { account: 1 },
+      Uint8Array.from(message, (one) => one.charCodeAt(0)),
+    );
+    const { body } = await structureOf(env.MAIL, await rowOf(key));
+    expect(body.size).toBe(octets.length);
+    for (const [offset, end] of [
+      [0, octets.length],
+      [0, 1],
+      [5, 700],
+      [octets.length - 3, octets.length],
+      [7, 7],
+    ] as const) {
+      const range = { offset, length: end - offset };
+      expect(await octetsOf(partOctets(env.MAIL, key, body, range))).toBe(octets.slice(offset, end));
+    }
   });
 
   it("gives an attached message whole", async () => {
     const row = await rowOf((await store({ account: 1 }, LINES)).key);
     const found = await attachment(env as Env, row, 1);
     expect(found).toMatchObject({ name: "inner.eml", type: "message/rfc822" });
-    expect(await new Response(found?.octets).text()).toBe("Subject: inner\r\n\r\ninner text");
+    expect(await new Response(await found?.open()).text()).toBe("Subject: inner\r\n\r\ninner text");
   });
 
   it("of a row that is older than it is made of the octets", async () => {
@@ -95,7 +123,7 @@ describe("the structure of a stored message", () => {
     const row = await rowOf(key);
     expect(row.structure).toBeNull();
     expect(await structureOf(env.MAIL, row)).toEqual(structureOfOctets(OCTETS));
-    expect(await new Response((await attachment(env as Env, row, 0))?.octets).bytes()).toEqual(
+    expect(await new Response(await (await attachment(env as Env, row, 0))?.open()).bytes()).toEqual(
       Uint8Array.of(255, 0, 1),
     );
   });
@@ -124,6 +152,8 @@ describe("the structure of a stored message", () => {
   it("says that the octets are gone where they are", async () => {
     const row = await rowOf((await store({ account: 1 }, LINES)).key);
     await deleteRaw(env.MAIL, row.key);
-    await expect(attachment(env as Env, row, 0)).rejects.toThrow(`the octets of ${row.key} are not in the store`);
+    await expect((await attachment(env as Env, row, 0))?.open()).rejects.toThrow(
+      `the octets of ${row.key} are not in the store`,
+    );
   });
 });

@@ -5,7 +5,7 @@ import { mendArchive } from "../../../src/worker/archive/mend.ts";
 import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { appendMessage, type NewMessage } from "../../../src/worker/mailbox/append.ts";
-import { blobId, openBlob, readBlobId } from "../../../src/worker/mailbox/blobs.ts";
+import { blobId, findBlob, readBlobId } from "../../../src/worker/mailbox/blobs.ts";
 import { folderCalled } from "../../../src/worker/mailbox/folders.ts";
 import { readFolder, readMessage } from "../../../src/worker/mailbox/reading.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
@@ -67,8 +67,8 @@ describe("a message that its owner puts into a folder", () => {
       size: octets.length,
     });
     expect(readKeywords(row?.keywords ?? null)).toEqual(["a", "b"]);
-    const blob = await openBlob(box, { account: box.account, message: row?.message ?? 0, section: null });
-    expect(await textOf(blob?.octets ?? new ReadableStream())).toBe(new TextDecoder().decode(octets));
+    const blob = await findBlob(box, { account: box.account, message: row?.message ?? 0, section: null });
+    expect(await textOf((await blob?.open()) ?? new ReadableStream())).toBe(new TextDecoder().decode(octets));
   });
 
   it("may be larger than what is held in memory", async () => {
@@ -197,8 +197,8 @@ describe("octets by name", () => {
     const name = blobId({ account: box.account, message: row?.message ?? 0, section });
     const parsed = readBlobId(name);
     expect(parsed).toEqual({ account: box.account, message: row?.message, section });
-    const blob = parsed && (await openBlob(box, parsed));
-    expect(await textOf(blob?.octets ?? new ReadableStream())).toBe(text);
+    const blob = parsed && (await findBlob(box, parsed));
+    expect(await textOf((await blob?.open()) ?? new ReadableStream())).toBe(text);
     expect(blob?.type || "text/plain").toBe(type);
   });
 
@@ -206,12 +206,12 @@ describe("octets by name", () => {
     const octets = letter("range");
     const row = await readMessage(box, await idOf(append(octets)));
     const name = { account: box.account, message: row?.message ?? 0, section: null };
-    const some = await openBlob(box, name, { offset: 6, length: 3 });
-    expect(await textOf(some?.octets ?? new ReadableStream())).toBe("Ann");
+    const some = await findBlob(box, name);
+    expect(await textOf((await some?.open({ offset: 6, length: 3 })) ?? new ReadableStream())).toBe("Ann");
     const other = await newMailbox();
-    expect(await openBlob(other, name)).toBeNull();
-    expect(await openBlob(other, { ...name, account: other.account })).toBeNull();
-    expect(await openBlob(box, { ...name, section: "7" })).toBeNull();
+    expect(await findBlob(other, name)).toBeNull();
+    expect(await findBlob(other, { ...name, account: other.account })).toBeNull();
+    expect(await findBlob(box, { ...name, section: "7" })).toBeNull();
     for (const odd of ["", "m", "m1", "m1-2-0", "m1-2-1__2", "x1-2", "m1-2-1_"]) expect(readBlobId(odd)).toBeNull();
   });
 });

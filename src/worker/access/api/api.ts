@@ -55,6 +55,21 @@ export const body = <T extends z.ZodType>(schema: T) => ({
   content: { "application/json": { schema } },
 });
 
+/** Of a request for octets. */
+export const RangeHeader = z.object({ range: z.string().optional().openapi({ example: "bytes=0-4095" }) });
+
+const octets = (type: string, description: string) => ({
+  description,
+  content: { [type]: { schema: z.string().openapi({ format: "binary" }) } },
+});
+
+/** Answers to a request for octets: all, or the range that it names (RFC 9110 §14). */
+export const octetsOf = (type: string) => ({
+  200: octets(type, "The octets."),
+  206: octets(type, "The range that was asked for."),
+  416: { description: "The range lies behind the end; Content-Range says how many octets there are." },
+});
+
 /** @param item what a list holds */
 export const page = <T extends z.ZodType>(item: T) =>
   z.object({

@@ -6,7 +6,7 @@ import { archivedMessage, idOf, redeliverMessage, searchMail } from "../actions/
 import { principalOf } from "../context.ts";
 import { attachmentResponse, rawResponse } from "../octets.ts";
 import { problemResponse } from "../problem.ts";
-import { instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
+import { instant, json, newApi, octetsOf, PageQuery, PROBLEMS, page, RangeHeader } from "./api.ts";
 import { openedView } from "./mail.ts";
 import { MailAddressSchema, OpenedSchema } from "./messages.ts";
 
@@ -87,11 +87,6 @@ archiveApi.openapi(
 );
 
 const MessagePath = z.object({ id: z.string().openapi({ example: "0-17" }) });
-const octets = (type: string) => ({
-  content: { [type]: { schema: z.string().openapi({ format: "binary" }) } },
-  description: "The octets.",
-});
-
 archiveApi.openapi(
   createRoute({
     method: "get",
@@ -114,13 +109,13 @@ archiveApi.openapi(
     method: "get",
     path: "/api/archive/{id}/raw",
     tags: ["archive"],
-    summary: "The exact octets that were received",
-    request: { params: MessagePath },
-    responses: { 200: octets("message/rfc822"), ...PROBLEMS },
+    summary: "The exact octets that were received, or a range of them",
+    request: { params: MessagePath, headers: RangeHeader },
+    responses: { ...octetsOf("message/rfc822"), ...PROBLEMS },
   }),
   async (c) => {
     const found = await archivedMessage(c.env, principalOf(c), c.req.valid("param").id);
-    return found.ok ? rawResponse(c, found.value, problemResponse) : problemResponse(c, found.error);
+    return found.ok ? rawResponse(c, found.value) : problemResponse(c, found.error);
   },
 );
 
@@ -129,9 +124,9 @@ archiveApi.openapi(
     method: "get",
     path: "/api/archive/{id}/attachments/{n}",
     tags: ["archive"],
-    summary: "One attachment, decoded",
-    request: { params: MessagePath.extend({ n: z.string().openapi({ example: "0" }) }) },
-    responses: { 200: octets("application/octet-stream"), ...PROBLEMS },
+    summary: "One attachment, decoded, or a range of it",
+    request: { params: MessagePath.extend({ n: z.string().openapi({ example: "0" }) }), headers: RangeHeader },
+    responses: { ...octetsOf("application/octet-stream"), ...PROBLEMS },
   }),
   async (c) => {
     const { id, n } = c.req.valid("param");

@@ -4,26 +4,21 @@ import { MAX_BUFFERED_BYTES, MAX_MESSAGE_BYTES } from "../../../core/limits.ts";
 import { isSection } from "../../../core/section.ts";
 import { partOf } from "../../archive/read.ts";
 import { appendMessage, type NewMessage } from "../../mailbox/append.ts";
-import { openBlob, readBlobId } from "../../mailbox/blobs.ts";
+import { findBlob, readBlobId } from "../../mailbox/blobs.ts";
 import { mailboxOf } from "../../mailbox/contract.ts";
 import { folderCalled } from "../../mailbox/folders.ts";
 import { admit } from "../../receive/memory.ts";
 import { flagChange } from "../../store/flags.ts";
 import { messageOf, problemOfRefusal } from "../actions/mail.ts";
 import type { AppContext } from "../context.ts";
-import { attachmentResponse, rawResponse } from "../octets.ts";
+import { attachmentResponse, octetsResponse, rawResponse } from "../octets.ts";
 import { invalid, notFound, type Problem, problemResponse, unavailable } from "../problem.ts";
-import { json, newApi, PROBLEMS } from "./api.ts";
+import { json, newApi, octetsOf, PROBLEMS, RangeHeader } from "./api.ts";
 import { FolderCalled, KeywordChange, MessagePath, userOf } from "./mail.ts";
 import { Repeatable } from "./mail-folders.ts";
-import { octetsHeaders } from "./messages.ts";
 
 export const mailOctetsApi = newApi();
 
-const octets = (type: string, description = "The octets.") => ({
-  content: { [type]: { schema: z.string().openapi({ format: "binary" }) } },
-  description,
-});
 const NO_PART = notFound("such part of this message");
 const NO_BLOB = notFound("such octets in your mailbox");
 
@@ -32,20 +27,13 @@ mailOctetsApi.openapi(
     method: "get",
     path: "/api/mail/messages/{id}/raw",
     tags: ["mail"],
-    summary: "The exact octets of a message; a Range of them",
-    request: {
-      params: MessagePath,
-      headers: z.object({ range: z.string().optional().openapi({ example: "bytes=0-4095" }) }),
-    },
-    responses: {
-      200: octets("message/rfc822"),
-      206: octets("message/rfc822", "The range that was asked for."),
-      ...PROBLEMS,
-    },
+    summary: "The exact octets of a message, or a range of them",
+    request: { params: MessagePath, headers: RangeHeader },
+    responses: { ...octetsOf("message/rfc822"), ...PROBLEMS },
   }),
   async (c) => {
     const found = await messageOf(c.env, userOf(c), c.req.valid("param").id);
-    return found.ok ? rawResponse(c, found.value, problemResponse) : problemResponse(c, found.error);
+    return found.ok ? rawResponse(c, found.value) : problemResponse(c, found.error);
   },
 );
 
@@ -54,9 +42,9 @@ mailOctetsApi.openapi(
     method: "get",
     path: "/api/mail/messages/{id}/attachments/{n}",
     tags: ["mail"],
-    summary: "One attachment, decoded",
-    request: { params: MessagePath.extend({ n: z.string().openapi({ example: "0" }) }) },
-    responses: { 200: octets("application/octet-stream"), ...PROBLEMS },
+    summary: "One attachment, decoded, or a range of it",
+    request: { params: MessagePath.extend({ n: z.string().openapi({ example: "0" }) }), headers: RangeHeader },
+    responses: { ...octetsOf("application/octet-stream"), ...PROBLEMS },
   }),
   async (c) => {
     const { id, n } = c.req.valid("param");
@@ -70,9 +58,9 @@ mailOctetsApi.openapi(
     method: "get",
     path: "/api/mail/messages/{id}/parts/{section}",
     tags: ["mail"],
-    summary: "One part by its number in IMAP (RFC 9051 §6.4.5.1), decoded",
-    request: { params: MessagePath.extend({ section: z.string().openapi({ example: "2.1" }) }) },
-    responses: { 200: octets("application/octet-stream"), ...PROBLEMS },
+    summary: "One part by its number in IMAP (RFC 9051 §6.4.5.1), decoded, or a range of it",
+    request: { params: MessagePath.extend({ section: z.string().openapi({ example: "2.1" }) }), headers: RangeHeader },
+    responses: { ...octetsOf("application/octet-stream"), ...PROBLEMS },
   }),
   async (c) => {
     const { id, section } = c.req.valid("param");
@@ -80,7 +68,7 @@ mailOctetsApi.openapi(
     if (!found.ok) return problemResponse(c, found.error);
     const part = isSection(section) ? await partOf(c.env, found.value, section) : null;
     if (!part) return problemResponse(c, NO_PART);
-    return c.body(part.octets, 200, octetsHeaders(part.type, part.name));
+    return octetsResponse(c, part);
   },
 );
 
@@ -90,15 +78,16 @@ mailOctetsApi.openapi(
     path: "/api/mail/blobs/{blob}",
     tags: ["mail"],
     summary: "Octets by name, wherever the message lies: a whole message, or with `-` and a part's number one part",
-    request: { params: z.object({ blob: z.string().max(600).openapi({ example: "m7-1k-2_1" }) }) },
-    responses: { 200: octets("application/octet-stream"), ...PROBLEMS },
+    request: {
+      params: z.object({ blob: z.string().max(600).openapi({ example: "m7-1k-2_1" }) }),
+      headers: RangeHeader,
+    },
+    responses: { ...octetsOf("application/octet-stream"), ...PROBLEMS },
   }),
   async (c) => {
     const name = readBlobId(c.req.valid("param").blob);
-    const blob = name && (await openBlob(mailboxOf(c.env, userOf(c)), name));
-    if (!blob) return problemResponse(c, NO_BLOB);
-    const length = blob.size === null ? {} : { "content-length": String(blob.size) };
-    return c.body(blob.octets, 200, { ...octetsHeaders(blob.type, blob.name), ...length });
+    const blob = name && (await findBlob(mailboxOf(c.env, userOf(c)), name));
+    return blob ? octetsResponse(c, blob) : problemResponse(c, NO_BLOB);
   },
 );
 
@@ -188,27 +177,38 @@ async function octetsOfBody(c: AppContext): Promise<Came | Problem> {
   const { body } = c.req.raw;
   const header = c.req.header("content-length");
   const size = header !== undefined && /^\d{1,10}$/.test(header) ? Number(header) : null;
-  if (!body || size === 0)
-    return { status: 422, code: "invalid", detail: "The body is empty: it is to be the message." };
+  if (!body || size === 0) return EMPTY;
   if ((size ?? 0) > MAX_MESSAGE_BYTES) return tooLarge(MAX_MESSAGE_BYTES);
   const giveBack = admit(size ?? MAX_BUFFERED_BYTES);
   if (!giveBack) return unavailable("Too much mail is under way; try again in a moment.");
   if (size !== null) return { message: { octets: body, size }, giveBack };
+  try {
+    const message = await gathered(body);
+    if ("size" in message) return { message, giveBack };
+    giveBack();
+    return message;
+  } catch (error) {
+    // Whoever sends has gone.
+    giveBack();
+    throw error;
+  }
+}
+
+async function gathered(body: ReadableStream<Uint8Array>): Promise<Came["message"] | Problem> {
   const pieces: Uint8Array[] = [];
-  let length = 0;
+  let size = 0;
   for await (const piece of body) {
-    length += piece.length;
+    size += piece.length;
     pieces.push(piece);
-    if (length > MAX_BUFFERED_BYTES) {
-      giveBack();
+    if (size > MAX_BUFFERED_BYTES) {
       const detail = `A message of more than ${MAX_BUFFERED_BYTES} octets has to come with its Content-Length.`;
       return { status: 400, code: "length_required", detail };
     }
   }
-  if (length > 0) return { message: { octets: streamOf(pieces), size: length }, giveBack };
-  giveBack();
-  return { status: 422, code: "invalid", detail: "The body is empty: it is to be the message." };
+  return size === 0 ? EMPTY : { octets: streamOf(pieces), size };
 }
+
+const EMPTY: Problem = { status: 422, code: "invalid", detail: "The body is empty: it is to be the message." };
 
 async function* streamOf(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* pieces;

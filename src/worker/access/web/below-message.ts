@@ -28,7 +28,7 @@ export function addBelowMessage(
 
   pages.get(`${path}/raw`, async (c) => {
     const message = await found(c);
-    return message.ok ? rawResponse(c, message.value, pageProblem) : pageProblem(c, message.error);
+    return message.ok ? rawResponse(c, message.value) : pageProblem(c, message.error);
   });
 
   pages.get(`${path}/attachments/:n`, async (c) => {
