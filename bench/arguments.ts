@@ -1,7 +1,7 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-export const NAMES = ["costs", "receiving", "failback", "memory", "growth"] as const;
+export const NAMES = ["costs", "receiving", "failback", "memory", "growth", "mailbox"] as const;
 export type Name = (typeof NAMES)[number];
 
 export interface Arguments {
@@ -11,8 +11,8 @@ export interface Arguments {
   readonly messages: number;
   /** Round trips of the failback benchmark, milliseconds. */
   readonly latencies: readonly number[];
-  /** Stored messages at which growth is measured. */
-  readonly sizes: readonly number[];
+  /** Stored messages at which growth is measured; null: as each benchmark has them. */
+  readonly sizes: readonly number[] | null;
 }
 
 /** The corpus has not many more. */
@@ -27,7 +27,7 @@ export function parseArguments(args: readonly string[]): Arguments {
       only: { type: "string", multiple: true, default: [] },
       messages: { type: "string", default: String(MOST_MESSAGES) },
       latency: { type: "string", default: "20,100,0" },
-      sizes: { type: "string", default: "1000,10000,100000" },
+      sizes: { type: "string" },
     },
   });
   const names = values.only.map((name) => {
@@ -40,7 +40,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     names: names.length > 0 ? names : NAMES,
     messages: whole("--messages", values.messages, 1, MOST_MESSAGES),
     latencies: values.latency.split(",").map((one) => whole("--latency", one, 0, 1_000)),
-    sizes: values.sizes.split(",").map((one) => whole("--sizes", one, 1_000, 1_000_000)),
+    sizes: values.sizes?.split(",").map((one) => whole("--sizes", one, 1_000, 1_000_000)) ?? null,
   };
 }
 

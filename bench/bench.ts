@@ -1,12 +1,13 @@
 /**
- * `npm run bench`: what a message costs, how fast mail is received and given back, and how both grow. `--only NAME` (again and
+ * `npm run bench`: what a message costs, how fast mail is received and given back, and how that and a
+ * person's acts grow. `--only NAME` (again and
  * again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it has started.
  */
 import { cpus, release, totalmem } from "node:os";
 import { type Arguments, type Name, parseArguments } from "./arguments.ts";
 import { reportCosts } from "./costs/costs.ts";
 import { compareFailback } from "./failback/compare.ts";
-import { measureGrowth } from "./growth/growth.ts";
+import { measureGrowth, measureMailbox } from "./growth/growth.ts";
 import { measureMemory } from "./memory/memory.ts";
 import { measureReceiving } from "./receiving/receiving.ts";
 import { Reporter } from "./reporter.ts";
@@ -18,6 +19,7 @@ const BENCHMARKS: Readonly<Record<Name, (options: Arguments, report: Reporter) =
   failback: compareFailback,
   memory: measureMemory,
   growth: measureGrowth,
+  mailbox: measureMailbox,
 };
 
 let options: Arguments;

@@ -1,4 +1,4 @@
-/** How receiving and redelivering grow with what is stored: run in the tests' workerd, where the rows can be counted. */
+/** How what Holdfast does grows with what is stored: run in the tests' workerd, where the rows can be counted. */
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -11,12 +11,26 @@ import { during } from "../undo.ts";
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const LIMIT_MS = 30 * 60_000;
 
-export async function measureGrowth({ sizes }: Arguments, report: Reporter): Promise<void> {
+/** Receiving and redelivering. */
+export const measureGrowth = ({ sizes }: Arguments, report: Reporter): Promise<void> =>
+  measure("growth", sizes ?? [1_000, 10_000, 100_000], report);
+
+/** What a mailbox costs its owner. */
+export const measureMailbox = ({ sizes }: Arguments, report: Reporter): Promise<void> =>
+  measure("mailbox", sizes ?? [1_000, 100_000, 1_000_000], report);
+
+/** @param of the file in test/worker/bench */
+async function measure(of: string, sizes: readonly number[], report: Reporter): Promise<void> {
   const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
   const child = spawn(process.execPath, [vitest, "run", "--project", "worker", `--testTimeout=${LIMIT_MS}`], {
     cwd: REPOSITORY,
     // What vitest.config.ts then runs instead of the tests.
-    env: { ...process.env, HOLDFAST_GROWTH_SIZES: [...sizes].sort((a, b) => a - b).join(","), NO_COLOR: "1" },
+    env: {
+      ...process.env,
+      HOLDFAST_GROWTH_OF: of,
+      HOLDFAST_GROWTH_SIZES: [...sizes].sort((a, b) => a - b).join(","),
+      NO_COLOR: "1",
+    },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: LIMIT_MS,
   });
