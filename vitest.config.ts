@@ -25,7 +25,7 @@ export default defineConfig({
       "./test/support/fault-matrix.ts",
     ],
     projects: [
-      { test: { name: "core", include: ["test/core/**/*.test.ts"] } },
+      { test: { name: "core", include: ["test/core/**/*.test.ts"], testTimeout: 60_000 } },
       {
         plugins: [
           cloudflareTest(({ inject }) => ({

@@ -192,27 +192,37 @@ export class PartReader {
   /** Whether the line is a delimiter of a multipart that is open: then what is within that one ends. */
   #delimits(line: Uint8Array): boolean {
     if (line.length >= MAX_DELIMITER_LINE) return false;
-    const text = String.fromCharCode(...line).replace(/[ \t\r\n]+$/, "");
-    for (let index = this.#open.length - 1; index >= 0; index--) {
-      const open = this.#open[index];
-      if (!open?.delimiter) continue;
-      const last = text === `${open.delimiter}--`;
-      if (!last && text !== open.delimiter) continue;
-      if (this.#state === "header") this.#headerEnds(this.#lineFrom);
-      this.#heldEnd = NOTHING;
-      this.#closeTo(index + 1, this.#endAtDelimiter());
-      if (last) {
-        // What follows the last part is nobody's (RFC 2046 §5.1.1).
-        this.#state = "outside";
-      } else {
-        this.#parent = open;
-        this.#state = "header";
-        this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
-        this.#headerFrom = this.#lineFrom + line.length;
-      }
-      return true;
+    const text = String.fromCharCode(...line);
+    const index = this.#delimited(text);
+    const open = this.#open[index];
+    if (!open?.delimiter) return false;
+    if (this.#state === "header") this.#headerEnds(this.#lineFrom);
+    this.#heldEnd = NOTHING;
+    this.#closeTo(index + 1, this.#endAtDelimiter());
+    if (text.startsWith("--", open.delimiter.length)) {
+      // What follows the last part is nobody's (RFC 2046 §5.1.1).
+      this.#state = "outside";
+    } else {
+      this.#parent = open;
+      this.#state = "header";
+      this.#header = new LineGatherer(MAX_PART_HEADER_BYTES);
+      this.#headerFrom = this.#lineFrom + line.length;
     }
-    return false;
+    return true;
+  }
+
+  /**
+   * A line is told by how it begins: "an exact match of the entire candidate line is not required" (RFC 2046 §5.1.1). Of several
+   * that it may belong to, the longest has it; of equal ones, the innermost.
+   * @returns the place of the multipart among the open ones; -1: it is no delimiter
+   */
+  #delimited(line: string): number {
+    let longest = 0;
+    return this.#open.reduceRight((found, { delimiter }, index) => {
+      if (!delimiter || delimiter.length <= longest || !line.startsWith(delimiter)) return found;
+      longest = delimiter.length;
+      return index;
+    }, -1);
   }
 
   /** The line end before it is the delimiter's own (RFC 2046 §5.1.1), unless it is that of a header with nothing behind it. */

@@ -27,7 +27,7 @@ export const UNEXPLAINED = "of no kind";
 
 /** Whether a standard's paragraph says who is right. */
 export function isDecided(kind: string): boolean {
-  return kind.split("; ").every((one) => /\((?:RFC|HTML) [^)]*/.test(one));
+  return kind.split("; ").every((one) => /\((?:RFC|HTML|Encoding) [^)]*/.test(one));
 }
 
 /** Of a text or a size that several leaves differ in, each may be of a kind of its own: then it is named by all. */
@@ -150,11 +150,52 @@ const KINDS: readonly Kind[] = [
     fits: ({ ours, theirs }) => withoutMessages(ours.tree) === theirs.tree,
   },
   {
+    name: "two Content-Types in one header: no standard says which holds",
+    aspects: ["tree"],
+    fits: ({ octets }) => /^content-type:[^\n]*\n(?:(?!--)[^\r\n]+\r?\n)*content-type:/im.test(latin1(octets)),
+  },
+  {
+    name: "a boundary that ends in dashes: a line is the end of one and the delimiter of the other",
+    aspects: ["tree"],
+    fits: ({ octets }) => boundaries(octets).some((one) => one.endsWith("--")),
+  },
+  {
+    name: "a delimiter of an outer multipart ends those within it that nothing else has ended (RFC 2046 §5.1.2)",
+    aspects: ["tree"],
+    fits: ({ octets }) => {
+      const lines = linesOf(octets);
+      const unended = boundaries(octets).filter((one) => !lines.includes(`--${one}--`));
+      return unended.length > 1 || (unended.length > 0 && boundaries(octets).length > 1);
+    },
+  },
+  {
+    name: "a part may be empty, and have a header without an empty line behind it (RFC 2046 §5.1.1)",
+    aspects: ["tree"],
+    fits: ({ octets }) => {
+      const lines = linesOf(octets);
+      const delimiters = boundaries(octets).map((one) => `--${one}`);
+      // Two delimiters with no empty line between them, or one that ends the message.
+      const open = lines.findLastIndex((line) => line !== "");
+      return (
+        delimiters.includes(lines[open] ?? "") ||
+        delimiters.some((one) => latin1(octets).replaceAll("\r", "").includes(`\n${one}\n${one}`))
+      );
+    },
+  },
+  {
     name: "the lists are those of the algorithm (RFC 8621 §4.1.4)",
     aspects: ["bodies"],
     fits: ({ ours, theirs }) => ours.tree === theirs.tree,
   },
 ];
+
+const linesOf = (octets: Uint8Array): string[] => latin1(octets).split(/\r?\n/);
+
+/** As they are declared, also in parts and in messages within the message. */
+function boundaries(octets: Uint8Array): string[] {
+  const declared = latin1(octets).matchAll(/^(?:content-type:|[ \t]).*boundary=(?:"([^"]+)"|([^\s;"]+))/gim);
+  return [...new Set(Array.from(declared, ([, quoted, token]) => quoted ?? token ?? ""))];
+}
 
 /** What is within messages within the message left out. */
 function withoutMessages(tree: string): string {
@@ -190,6 +231,8 @@ const isAbout = (size: number | null, octets: number): boolean =>
 const withoutBlanks = (text: string): string => text.replace(/[ \t]+(?=\n|$)/g, "");
 const withoutSigns = (text: string): string => text.replace(/3D|[=\s]/g, "");
 
+const isBehind = (leaf: PlacedLeaf, other: ReadLeaf): boolean => (leaf.text ?? "").startsWith(other.text ?? "");
+
 /** Charsets that the Encoding Standard has more letters of than their names say. */
 const OTHERWISE = /^(?:gb|big5|ks_c_5601|euc-kr|shift_jis)/;
 
@@ -211,7 +254,24 @@ const LEAF_KINDS: readonly LeafKind[] = [
   {
     name: "base64 with something else in it is decoded all the same (RFC 2045 §6.8)",
     fits: (leaf, other) =>
-      /base64/i.test(leaf.encoding) && isAbout(other.size, latin1(leaf.raw).replace(/[\r\n]/g, "").length),
+      /base64/i.test(leaf.encoding) &&
+      (isAbout(other.size, latin1(leaf.raw).replace(/[\r\n]/g, "").length) ||
+        (other.size === null && /[^A-Za-z0-9+/=\s]|=\s*[A-Za-z0-9+/]/.test(latin1(leaf.raw)))),
+  },
+  {
+    name: "a delimiter begins a line (RFC 2046 §5.1.1)",
+    fits: (leaf, other) => /^--/.test((leaf.text ?? "").slice((other.text ?? "").length)) && isBehind(leaf, other),
+  },
+  {
+    name: "a delimiter is told by how it begins (RFC 2046 §5.1.1)",
+    fits: (leaf, other) =>
+      (other.text ?? "").startsWith(leaf.text ?? "") &&
+      /^\n--/.test((other.text ?? "").slice((leaf.text ?? "").length)),
+  },
+  {
+    name: "an octet too many in UTF-16 is an error, and is shown as one (Encoding §14.2.1)",
+    fits: (leaf, other) =>
+      leaf.charset.startsWith("utf-16") && leaf.raw.length % 2 === 1 && leaf.text === `${other.text}\ufffd`,
   },
   {
     name: "HTML that has no other charset says its own (HTML §4.2.5.4)",

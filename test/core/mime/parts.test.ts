@@ -52,7 +52,7 @@ const NESTED = [
   "Content-Type: text/html",
   "",
   "<p>",
-  "--aax",
+  "-- aa",
   "--aa--",
   "between",
   "--a",
@@ -71,7 +71,7 @@ const NESTED_PARTS = [
   { kind: "multipart", type: "multipart/mixed", body: "preamble" },
   { kind: "multipart", type: "multipart/alternative", body: "" },
   { kind: "leaf", type: "text/plain", body: "plain\r\n" },
-  { kind: "leaf", type: "text/html", body: "<p>\r\n--aax" },
+  { kind: "leaf", type: "text/html", body: "<p>\r\n-- aa" },
   { kind: "message", type: "message/rfc822", body: "" },
   { kind: "leaf", type: "text/plain", body: "- dash\r\n--" },
 ].map((part) => ({ ...part, apart: false }));
@@ -99,6 +99,55 @@ describe("the parts of a message", () => {
     expect(parts(NESTED.replaceAll("\r\n", "\n")).slice(0, 6)).toEqual(
       NESTED_PARTS.map((part) => ({ ...part, body: part.body.replaceAll("\r\n", "\n") })),
     );
+  });
+
+  it("are told by how a delimiter begins, and a longer one is of its own multipart", () => {
+    const lines = [
+      "--a and more",
+      "",
+      "first",
+      "--a",
+      "Content-Type: multipart/mixed; boundary=ab",
+      "",
+      "--ab",
+      "",
+      "second",
+      "--abc",
+      "",
+      "third",
+    ];
+    const ends = ["--a", "", "fourth", "--a--and more", "epilogue"];
+    const message = ["Content-Type: multipart/mixed; boundary=a", "", ...lines, ...ends].join("\r\n");
+    expect(parts(message).map(({ kind, body }) => [kind, body])).toEqual([
+      ["multipart", ""],
+      ["leaf", "first"],
+      ["multipart", ""],
+      ["leaf", "second"],
+      ["leaf", "third"],
+      ["leaf", "fourth"],
+    ]);
+  });
+
+  it("of an inner multipart end where an outer one has the longer delimiter", () => {
+    const lines = [
+      "--ab",
+      "Content-Type: multipart/mixed; boundary=a",
+      "",
+      "--a",
+      "",
+      "inner",
+      "--ab",
+      "",
+      "outer",
+      "--ab--",
+    ];
+    const message = ["Content-Type: multipart/mixed; boundary=ab", "", ...lines].join("\r\n");
+    expect(parts(message).map(({ kind, body }) => [kind, body])).toEqual([
+      ["multipart", ""],
+      ["multipart", ""],
+      ["leaf", "inner"],
+      ["leaf", "outer"],
+    ]);
   });
 
   it("any octets at all are read without a failure, the same however they are cut", () => {
