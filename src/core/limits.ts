@@ -204,6 +204,12 @@ export const REINDEX_TIME = 6_000;
 export const REINDEX_GRACE = 120_000;
 /** Mailboxes whose accounts one step of a reindex makes. */
 export const REINDEX_ACCOUNTS = 1_000;
+/**
+ * Messages whose full text is made anew in one run of the cron, each minute, and the time in which a further one is begun: a read of R2
+ * each and a few statements for twenty of them, of the 10,000 requests and 30 s of CPU that an invocation has.
+ */
+export const RENEWAL_ROWS = 1_000;
+export const RENEWAL_TIME = 25_000;
 /** What one step tells of by name; the others are counted. */
 export const REINDEX_PROBLEMS = 100;
 
@@ -390,3 +396,22 @@ export const MAX_CHANGES_PURGED = 20_000;
 export const ARCHIVE_UNCOUNTED = 500;
 /** Characters of the name that a caller gives a request, so that its repeat is known. */
 export const MAX_REQUEST_NAME = 128;
+
+/** Levels of a search in its simplest form: FTS5's parser and SQLite's expressions (100 levels) have room for several times as many. */
+export const MAX_QUERY_DEPTH = 12;
+/** Levels of a search as it comes: clients nest each OR into the one before, and simplifying takes them apart again. */
+export const MAX_QUERY_NESTING = 200;
+/** Words and conditions of a search: each may need one of D1's 100 parameters. */
+export const MAX_QUERY_CONDITIONS = 80;
+/** Characters of one word or phrase: two lines of mail (RFC 5322 §2.1.1). */
+export const MAX_QUERY_TEXT = 2_000;
+/** Ranges of UIDs in a search: an IMAP command line of 64 kB has no more. */
+export const MAX_QUERY_RANGES = 8_000;
+/** Rows whose columns one page of a search looks at, a shard; what is found later is on the next page. D1 reads them in a tenth of a second. */
+export const SEARCH_LOOKED_AT = 20_000;
+/** Hits of a page whose octets are read to show where the words stand, octets of each, and time for all of them. */
+export const SNIPPET_READS = 20;
+export const SNIPPET_OCTETS = 256 * 1024;
+export const SNIPPET_TIME = 1_500;
+/** Hits that one search for all of them gives: some 4 MB of rows, and a mailbox with more is asked more exactly. */
+export const MAX_HITS = 50_000;
