@@ -349,7 +349,7 @@ export const MOVE_PAGE = 50;
 /** Placements, journal entries or rows to be cleared away in one step. */
 export const MOVE_ROWS = 200;
 /** Characters of JSON in one statement: D1 takes 2 MB a parameter. */
-export const MOVE_STATEMENT = 500_000;
+export const MAX_JSON_LIST = 500_000;
 /** The octets of so many messages are read at the same time, of the six connections that an invocation has. */
 export const MOVE_READS = 4;
 /** One run of the mover; a minute later comes the next. */

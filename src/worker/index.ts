@@ -2,6 +2,7 @@
 import { createApp } from "./access/app.ts";
 import { gatewayRoutes } from "./access/gateway/routes.ts";
 import { mendArchive } from "./archive/mend.ts";
+import { renewFullText } from "./archive/renewal.ts";
 import { hourly } from "./archive/retention.ts";
 import type { Env } from "./env.ts";
 import { wakeAll, wakeWatched } from "./failback/wake.ts";
@@ -23,14 +24,23 @@ export default {
   },
   email: receiveEmail,
   async scheduled(controller, env) {
+    const now = controller.scheduledTime;
     if (controller.cron !== HOURLY) {
-      const results = await Promise.allSettled([wakeAll(env), moveMailboxes(env)]);
+      const results = await Promise.allSettled([
+        wakeAll(env),
+        moveMailboxes(env),
+        renewFullText(env, now, { again: false }),
+      ]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
       return;
     }
-    const now = controller.scheduledTime;
     // One must not keep the others from running.
-    const results = await Promise.allSettled([hourly(env, now), wakeWatched(env), mendArchive(env, now)]);
+    const results = await Promise.allSettled([
+      hourly(env, now),
+      wakeWatched(env),
+      mendArchive(env, now),
+      renewFullText(env, now, { again: true }),
+    ]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
   },
 } satisfies ExportedHandler<Env>;

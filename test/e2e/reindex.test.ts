@@ -117,7 +117,7 @@ async function loseShard(): Promise<void> {
     const db = new DatabaseSync(join(state, "storage", name));
     const there = db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name IN ('placement', 'message')").get();
     if (there?.n === 2) {
-      for (const table of ["placement", "message", "fts", "account", "folder"]) db.exec(`DELETE FROM ${table}`);
+      for (const table of ["placement", "message", "full_text", "account", "folder"]) db.exec(`DELETE FROM ${table}`);
       lost++;
     }
     db.close();

@@ -91,6 +91,9 @@ export function summary({ totals, problems }: ReindexResult, dryRun: boolean): s
   return [
     `${of("seen")} messages looked at: ${of("indexed")} copies ${verb} (${of("waiting")} waiting, ${of("refused")} refused)`,
     `${of("present")} were there (${of("settled")} set right), ${of("repeats")} repeats, ${of("skipped")} passed over, ${of("nobody")} for nobody's address`,
+    ...(of("renewed") > 0
+      ? [`${of("renewed")} rows ${dryRun ? "that no words find" : "found by their words again"}`]
+      : []),
     `${problems} problems`,
   ].join("; ");
 }

@@ -3,7 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
 import { MissingOctetsError } from "../archive/read.ts";
-import { ShardError } from "../archive/search.ts";
+import { ShardError } from "../search/archive.ts";
 import { DeadlineError, within } from "../store/deadline.ts";
 import { hasMoved } from "../store/moved.ts";
 import { type Api, newApi } from "./api/api.ts";

@@ -1,5 +1,6 @@
 /** RFC 9457 problem details: the one shape of every error, for scripts as JSON and for pages as text. */
 import type { Context } from "hono";
+import type { QueryProblem } from "../../core/query/prepare.ts";
 
 export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
 
@@ -70,6 +71,11 @@ export function invalidFields(errors: readonly FieldError[]): Problem {
   const shown = errors.slice(0, 5).map(where).join("; ");
   const more = errors.length > 5 ? `; and ${errors.length - 5} more` : "";
   return { status: 422, code: "invalid", detail: `${shown}${more}`, errors };
+}
+
+/** A search that cannot be: the sentence says itself which of the words it is about. */
+export function unsearchable({ message }: QueryProblem): Problem {
+  return { ...invalid("q", message), detail: message };
 }
 
 export const NOT_SIGNED_IN: Problem = { status: 401, code: "not_signed_in", detail: "Sign in first." };

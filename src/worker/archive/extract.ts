@@ -1,5 +1,5 @@
 /** What indexing takes out of a message. Of mail that no parser understands, it takes what there is. */
-import type { Address } from "postal-mime";
+import { type Address, decodeWords } from "postal-mime";
 import { MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
 import { readDate } from "../../core/mime/date.ts";
 import { writeStructure } from "../../core/mime/structure-form.ts";
@@ -16,6 +16,9 @@ const MAX_SUBJECT = 2_000;
 const MAX_SENDER = 2_000;
 /** Of a person, or a file. */
 const MAX_NAME = 256;
+/** Header fields that are looked at, and characters of each. */
+const MAX_FIELDS = 500;
+const MAX_FIELD = 2_000;
 /**
  * Characters of each list, of addressees, references or attachments: some three hundred addresses. A row has room for 2 MB,
  * and the rows of a hundred recipients go in one batch: mail made to be too large for it would never be accepted.
@@ -48,9 +51,12 @@ export const NOTHING: Extracted = {
   from: [],
   to: [],
   cc: [],
+  bcc: [],
+  fields: [],
   replyTo: [],
   references: [],
   attachments: [],
+  hasAttachment: false,
   structure: null,
 };
 
@@ -76,6 +82,11 @@ function fromMessage({ header: email, text: whole, attachments, structure }: Rea
     from,
     to: addresses(email.to ?? []),
     cc: addresses(email.cc ?? []),
+    bcc: addresses(email.bcc ?? []),
+    fields: email.headers.slice(0, MAX_FIELDS).map(({ key, value }) => ({
+      name: cut(wellFormed(key), MAX_NAME),
+      value: cut(wellFormed(decodeWords(cut(value, MAX_FIELD))), MAX_FIELD),
+    })),
     replyTo: addresses(email.replyTo ?? []),
     // The nearest ones are last (RFC 5322 §3.6.4).
     references: upToLimit(identifiers(email.references).toReversed()).toReversed(),
@@ -85,6 +96,7 @@ function fromMessage({ header: email, text: whole, attachments, structure }: Rea
         type: cut(wellFormed(type), MAX_NAME),
       })),
     ),
+    hasAttachment: attachments.some(({ inline }) => !inline),
     structure: writeStructure(structure),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),

@@ -8,9 +8,9 @@ import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { firstNumberOf, nextArchiveNumber, nextNumber, OWN } from "../store/numbers.ts";
+import { columnValues, fullText, insertFullText } from "./full-text.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
-import { scopeTokens } from "./scope.ts";
-import { type Threaded, threadMatch, threadTokens } from "./thread.ts";
+import { threadMatch, threadTokens } from "./thread.ts";
 
 export interface IndexEntry {
   readonly account: number;
@@ -149,7 +149,10 @@ function retire(db: D1Database, { account, mid, once, at }: IndexEntry): D1Prepa
     .bind(account, mid, once, at - REPEAT_WINDOW);
 }
 
-/** The conversation is that of the oldest message that it belongs with (thread.ts), else a new one; it never changes. */
+/**
+ * The conversation is that of the oldest message that it belongs with (thread.ts), else a new one; it never changes. What was stored
+ * before the full text had its present form, and has none yet (renewal.ts), is found in the one before.
+ */
 function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
   const { account, mid, once, direction, at, size, key, extracted } = entry;
   return db
@@ -157,7 +160,9 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
       `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
          structure, number)
        VALUES (${nextNumber("?13")}, ?1, ?2, ?3,
-         coalesce((SELECT m.thread FROM fts JOIN message m ON m.id = fts.rowid
+         coalesce((SELECT m.thread FROM full_text JOIN message m ON m.id = full_text.rowid
+                   WHERE full_text MATCH ?4 AND m.account = ?1 ORDER BY full_text.rowid LIMIT 1),
+                  (SELECT m.thread FROM fts JOIN message m ON m.id = fts.rowid
                    WHERE fts MATCH ?4 AND m.account = ?1 ORDER BY fts.rowid LIMIT 1),
                   abs(random() % 9007199254740991)),
          ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ${entry.own ? OWN : nextArchiveNumber("?1")})
@@ -184,27 +189,10 @@ function insertMessage(db: D1Database, entry: IndexEntry): D1PreparedStatement {
 /** @param share characters of text that are indexed */
 function insertText(db: D1Database, entry: IndexEntry, share: number): D1PreparedStatement {
   const { account, mid, once } = entry;
-  const { scope, head, body } = fullText(entry);
+  const row = "(SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3)";
   return db
-    .prepare(
-      `INSERT INTO fts (rowid, scope, head, body)
-       SELECT (SELECT id FROM message WHERE account = ?1 AND mid = ?2 AND once = ?3), ?4, ?5, ?6 WHERE changes() > 0`,
-    )
-    .bind(account, mid, once, scope, head, body.slice(0, share).toWellFormed());
-}
-
-/** What a message is found by. */
-export function fullText(
-  entry: Pick<IndexEntry, "account" | "domain" | "direction" | "envelope" | "own"> & {
-    readonly extracted: Threaded & Pick<Extracted, "from" | "to" | "cc" | "attachments" | "text">;
-  },
-): { readonly scope: string; readonly head: string; readonly body: string } {
-  const { extracted, envelope } = entry;
-  const people = [...extracted.from, ...extracted.to, ...extracted.cc].flatMap(({ name, address }) => [name, address]);
-  // The envelope's recipient need not be in the header: a blind copy, a list.
-  const head = [extracted.subject, ...people, envelope.to, ...extracted.attachments.map(({ name }) => name)].join("\n");
-  const scope = [...scopeTokens(entry), ...threadTokens(entry.account, extracted)];
-  return { scope: scope.join(" "), head, body: extracted.text };
+    .prepare(insertFullText(row, 4, "changes() > 0"))
+    .bind(account, mid, once, ...columnValues(fullText(entry, share)));
 }
 
 /** Where the octets of each are, in the entries' order. */

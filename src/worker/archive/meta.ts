@@ -1,5 +1,6 @@
 /** What is kept beside the octets. */
 import type { Client, Envelope } from "../../core/envelope.ts";
+import type { HeaderField } from "../../core/query/header-words.ts";
 
 /** The facts of a receipt: all that a redelivery needs, so that its trace headers are identical each time. */
 export interface Receipt {
@@ -45,6 +46,12 @@ export interface Extracted extends Omit<MessageMeta, "receipt" | "envelope"> {
   readonly subject: string;
   /** `Name <address>` of the header From. */
   readonly sender: string;
+  /** Something came with it that does not belong to its text, as a picture within it does (RFC 8621 §4.1.4, hasAttachment). */
+  readonly hasAttachment: boolean;
+  /** For the index alone. */
+  readonly bcc: readonly MailAddress[];
+  /** Every field of the header, decoded and capped, for the index alone. */
+  readonly fields: readonly HeaderField[];
   /** Plain text of the body, capped; HTML-only mail as text. */
   readonly text: string;
   /** The first 200 characters of the text, white space folded. */

@@ -1,4 +1,5 @@
 /** Messages as they lie in folders, read; those of the archive look like all others and never change. */
+import { ARCHIVE_MODSEQ } from "../../core/query/archive-folder.ts";
 import { type ArchivedRow, archivedByNumber, listArchive } from "../store/archive-folder.ts";
 import { SEEN } from "../store/flags.ts";
 import { FOLDER_STRIDE, type Folder, findFolder } from "../store/folders.ts";
@@ -63,17 +64,16 @@ export async function touchesArchive({ db, account }: Mailbox, ids: readonly num
   return ids.some((id) => whereIs(id).folder === archive?.id);
 }
 
-/** Read, and as it came: nothing was written for it. */
-function inArchive({ number, ...row }: ArchivedRow, folder: number): PlacedMessage {
+/** Read, and as it came: nothing was written for it. @param folder the number of the archive folder */
+export function inArchive({ number, ...row }: ArchivedRow, folder: number): PlacedMessage {
   return {
     ...row,
     id: folder * FOLDER_STRIDE + number,
     folder,
     uid: number,
     message: row.id,
-    // RFC 7162 §3.1.1: above zero.
-    modseq: 1,
-    created: 1,
+    modseq: ARCHIVE_MODSEQ,
+    created: ARCHIVE_MODSEQ,
     flags: SEEN,
     keywords: null,
     waiting: null,

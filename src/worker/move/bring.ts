@@ -1,9 +1,9 @@
 /** Rows from one shard to the other, a page at a time: first everything, then what changed meanwhile. */
 import { MOVE_PAGE, MOVE_ROWS } from "../../core/limits.ts";
+import { textsOf } from "../archive/row-text.ts";
 import type { MessageRow } from "./contract.ts";
 import type { Source } from "./source.ts";
 import type { Target } from "./target.ts";
-import { textsOf } from "./text.ts";
 
 export interface Pair {
   readonly source: Source;
@@ -64,7 +64,7 @@ export async function bringChanges(pair: Pair): Promise<number> {
 
 function bringMessages({ target, bucket, domain }: Pair, rows: readonly MessageRow[]): Promise<void> {
   const { account } = target;
-  return target.bringMessages(rows, (fresh) => textsOf(bucket, { account, domain }, fresh));
+  return target.bringMessages(rows, (fresh) => textsOf(bucket, () => ({ account, domain }), fresh));
 }
 
 async function bringMissing(pair: Pair, ids: readonly number[]): Promise<void> {

@@ -122,7 +122,7 @@ async function drop(source: D1Database, target: D1Database, account: number, ids
   const those = "(SELECT value FROM json_each(?2))";
   await within(
     source.batch([
-      source.prepare(`DELETE FROM fts WHERE rowid IN ${those} AND ${LEFT}`).bind(account, list),
+      source.prepare(`DELETE FROM full_text WHERE rowid IN ${those} AND ${LEFT}`).bind(account, list),
       source
         .prepare(`DELETE FROM placement WHERE account = ?1 AND message IN ${those} AND ${LEFT}`)
         .bind(account, list),

@@ -2,16 +2,12 @@
  * A mailbox on the shard that it comes to. What is written here counts only while the account is `arriving`: a statement of a
  * mover that was given up, and comes late, finds it in use and changes nothing.
  */
-import { INDEX_TIMEOUT, MOVE_STATEMENT } from "../../core/limits.ts";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import { type FullText, insertFullTexts } from "../archive/full-text.ts";
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
+import { jsonLists } from "../store/json-lists.ts";
 import type { AccountRow, FolderRow, MessageRow, PlacementRow } from "./contract.ts";
-
-export interface FullText {
-  readonly scope: string;
-  readonly head: string;
-  readonly body: string;
-}
 
 const ARRIVING = "EXISTS (SELECT 1 FROM account WHERE id = ?1 AND move = 'arriving')";
 const WHAT = "D1 batch of a mailbox that moves";
@@ -144,14 +140,14 @@ export class Target {
     const added = fresh.map((row, index) => ({ ...row, id: numbers[index], source: row.id }));
     const full = texts.map((text, index) => ({ ...text, id: numbers[index] }));
     await this.#batch([
-      ...inPieces(changed).map((list) =>
+      ...jsonLists(changed).map((list) =>
         this.#statement(
           `UPDATE message SET once = e.value ->> 'once', key = e.value ->> 'key', number = e.value ->> 'number' FROM json_each(?2) e
            WHERE message.id = e.value ->> 'id' AND message.account = ?1 AND ${ARRIVING}`,
           list,
         ),
       ),
-      ...inPieces(added).flatMap((list) => [
+      ...jsonLists(added).flatMap((list) => [
         this.#statement(
           `INSERT INTO message (id, account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta,
              structure, number)
@@ -167,14 +163,7 @@ export class Target {
           list,
         ),
       ]),
-      ...inPieces(full).map((list) =>
-        this.#statement(
-          `INSERT INTO fts (rowid, scope, head, body)
-           SELECT value ->> 'id', value ->> 'scope', value ->> 'head', value ->> 'body' FROM json_each(?2)
-           WHERE ${ARRIVING}`,
-          list,
-        ),
-      ),
+      ...jsonLists(full).map((list) => this.#statement(insertFullTexts("?2", ARRIVING), list)),
     ]);
   }
 
@@ -185,7 +174,7 @@ export class Target {
     const theirs = `(SELECT target FROM arrival WHERE account = ?1 AND kind = 'message'
       AND source IN (SELECT value FROM json_each(?2)))`;
     await this.#batch([
-      this.#statement(`DELETE FROM fts WHERE rowid IN ${theirs} AND ${ARRIVING}`, list),
+      this.#statement(`DELETE FROM full_text WHERE rowid IN ${theirs} AND ${ARRIVING}`, list),
       this.#statement(`DELETE FROM message WHERE account = ?1 AND id IN ${theirs} AND ${ARRIVING}`, list),
       this.#statement(
         `DELETE FROM arrival WHERE account = ?1 AND kind = 'message' AND source IN (SELECT value FROM json_each(?2))
@@ -214,7 +203,7 @@ export class Target {
       return { ...row, id: placementHere(folders, row.id), message: message ?? 0, went };
     });
     await this.#batch(
-      inPieces(placed).map((list) =>
+      jsonLists(placed).map((list) =>
         this.#statement(
           `INSERT INTO placement (id, account, message, modseq, created, flags, keywords, gone, waiting, refusal, internal_at,
              request, went)
@@ -253,7 +242,7 @@ export class Target {
     const list = JSON.stringify(rows.map(({ id }) => id));
     const those = "(SELECT value FROM json_each(?2))";
     await this.#batch([
-      this.#statement(`DELETE FROM fts WHERE rowid IN ${those} AND ${ARRIVING}`, list),
+      this.#statement(`DELETE FROM full_text WHERE rowid IN ${those} AND ${ARRIVING}`, list),
       this.#statement(`DELETE FROM placement WHERE account = ?1 AND message IN ${those} AND ${ARRIVING}`, list),
       this.#statement(`DELETE FROM message WHERE account = ?1 AND id IN ${those} AND ${ARRIVING}`, list),
     ]);
@@ -322,23 +311,4 @@ function placementHere(folders: ReadonlyMap<number, number>, id: number): number
   const folder = folders.get(Math.floor(id / FOLDER_STRIDE));
   if (folder === undefined) throw new Error(`folder ${Math.floor(id / FOLDER_STRIDE)} has not been brought yet`);
   return folder * FOLDER_STRIDE + (id % FOLDER_STRIDE);
-}
-
-/** JSON lists of about MOVE_STATEMENT characters each. */
-function inPieces(rows: readonly object[]): string[] {
-  const pieces: string[] = [];
-  let list: string[] = [];
-  let length = 0;
-  for (const row of rows) {
-    const text = JSON.stringify(row);
-    if (list.length > 0 && length + text.length > MOVE_STATEMENT) {
-      pieces.push(`[${list.join(",")}]`);
-      list = [];
-      length = 0;
-    }
-    list.push(text);
-    length += text.length;
-  }
-  if (list.length > 0) pieces.push(`[${list.join(",")}]`);
-  return pieces;
 }

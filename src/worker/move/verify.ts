@@ -59,7 +59,7 @@ async function sumsOf(db: D1Database, account: number) {
 
 async function textRows(db: D1Database, account: number): Promise<number> {
   const count = db
-    .prepare("SELECT count(*) AS n FROM fts WHERE fts MATCH ?1")
+    .prepare("SELECT count(*) AS n FROM full_text WHERE full_text MATCH ?1")
     .bind(`scope : ("${accountToken(account)}" OR "${ownToken(account)}")`)
     .first<number>("n");
   return (await within(count, INDEX_TIMEOUT, "D1 count of full text")) ?? 0;

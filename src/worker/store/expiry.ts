@@ -108,7 +108,7 @@ export async function dropMessages(db: D1Database, ids: readonly number[]): Prom
     AND NOT EXISTS (SELECT 1 FROM placement p WHERE p.message = e.value AND p.gone IS NULL))`;
   const results = await within(
     db.batch([
-      db.prepare(`DELETE FROM fts WHERE rowid IN ${those}`).bind(list),
+      db.prepare(`DELETE FROM full_text WHERE rowid IN ${those}`).bind(list),
       // Counted by what it returns: `changes` counts a virtual table's own rows too.
       db.prepare(`DELETE FROM message WHERE id IN ${those} RETURNING id`).bind(list),
     ]),

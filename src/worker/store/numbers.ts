@@ -14,6 +14,11 @@ export function firstNumberOf(at: number): number {
   return Math.max(1, (Math.floor(at / 1000) - EPOCH) * SECOND);
 }
 
+/** About when a message of that number came, unix milliseconds. */
+export function timeOfNumber(id: number): number {
+  return (Math.floor(id / SECOND) + EPOCH) * 1000;
+}
+
 /** `message.number` of what its owner put into a folder: it is none of the archive's. */
 export const OWN = -1;
 

@@ -46,11 +46,11 @@ export interface Facts extends Entry {
   readonly internalAt: number;
 }
 
-type StoredPlacement = StoredRow &
+export type StoredPlacement = StoredRow &
   Omit<PlacedMessage, keyof MessageRow | "folder" | "uid"> & { readonly message: number };
 
-// The later `id` of a row wins: that of the placement.
-const COLUMNS = `${MESSAGE_COLUMNS}, m.thread, p.message, p.modseq, p.created, p.flags, p.keywords, p.waiting, p.refusal,
+/** Of `placement p`, `message m` and `account a`. The later `id` of a row wins: that of the placement. */
+export const PLACED_COLUMNS = `${MESSAGE_COLUMNS}, m.thread, p.message, p.modseq, p.created, p.flags, p.keywords, p.waiting, p.refusal,
   coalesce(p.internal_at, m.at) AS internalAt, p.id`;
 const ENTRY = "p.id, p.message, p.modseq, p.flags, p.keywords, p.waiting";
 // In this order: what is in the folder leads to its message, never the other way round.
@@ -58,7 +58,7 @@ const MESSAGES = "CROSS JOIN message m ON m.id = p.message CROSS JOIN account a 
 const FOLDER = `placement p INDEXED BY placement_live`;
 const WITHIN = `p.id > ?2 * ${FOLDER_STRIDE} AND p.id BETWEEN ?3 AND ?4 AND p.account = ?1 AND p.gone IS NULL`;
 
-function placed(row: StoredPlacement): PlacedMessage {
+export function placed(row: StoredPlacement): PlacedMessage {
   return { ...messageRow(row), ...whereIs(row.id) };
 }
 
@@ -72,7 +72,7 @@ export async function findPlacement(db: D1Database, account: number, id: number)
   const row = await within(
     db
       .prepare(
-        `SELECT ${COLUMNS}, m.structure FROM placement p ${MESSAGES} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`,
+        `SELECT ${PLACED_COLUMNS}, m.structure FROM placement p ${MESSAGES} WHERE p.id = ?1 AND p.account = ?2 AND p.gone IS NULL`,
       )
       .bind(id, account)
       .first<StoredPlacement>(),
@@ -94,7 +94,7 @@ export interface FolderPage {
 }
 
 export async function pageOfFolder(db: D1Database, account: number, page: FolderPage): Promise<PlacedMessage[]> {
-  return (await readPage<StoredPlacement>(db, account, page, COLUMNS, MESSAGES)).map(placed);
+  return (await readPage<StoredPlacement>(db, account, page, PLACED_COLUMNS, MESSAGES)).map(placed);
 }
 
 /** The same without the messages: a third of the rows. */
@@ -150,7 +150,7 @@ export async function placementsById(
   const { results } = await within(
     db
       .prepare(
-        `SELECT ${COLUMNS} FROM json_each(?2) e CROSS JOIN placement p ON p.id = e.value ${MESSAGES}
+        `SELECT ${PLACED_COLUMNS} FROM json_each(?2) e CROSS JOIN placement p ON p.id = e.value ${MESSAGES}
          WHERE p.account = ?1 AND p.gone IS NULL ORDER BY e.key`,
       )
       .bind(account, JSON.stringify(ids))
@@ -171,7 +171,7 @@ export async function placementsOfThread(
   const { results } = await within(
     db
       .prepare(
-        `SELECT ${COLUMNS} FROM message m INDEXED BY message_thread
+        `SELECT ${PLACED_COLUMNS} FROM message m INDEXED BY message_thread
          CROSS JOIN placement p INDEXED BY placement_message ON p.message = m.id CROSS JOIN account a ON a.id = p.account
          WHERE m.thread = ?2 AND m.account = ?1 AND p.gone IS NULL AND p.flags & ${DELETED} = 0 ORDER BY m.id, p.id LIMIT ?3`,
       )

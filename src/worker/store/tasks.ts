@@ -2,8 +2,8 @@
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 
-/** `sweep`: archive/mend.ts. `purge`: archive/retention.ts. */
-export type TaskName = "sweep" | "purge";
+/** `sweep`: archive/mend.ts. `purge`: archive/retention.ts. `renewal`: archive/renewal.ts. */
+export type TaskName = "sweep" | "purge" | "renewal";
 
 /** @returns null where nothing is remembered */
 export async function readTask<T>(db: D1Database, name: TaskName): Promise<T | null> {

@@ -94,6 +94,38 @@ describe("a search of the archive", () => {
     expect(await subjects(`limit=1&cursor=${String(body.next)}`, alice)).toEqual(["Quarterly numbers"]);
   });
 
+  it("has a language of its own, which says what is wrong with what was typed", async () => {
+    const q = (text: string) => subjects(`q=${encodeURIComponent(text)}`, alice);
+    expect(await q("subject:lunch or filename:budget")).toEqual(["Lunch", "Quarterly numbers"]);
+    expect(await q("has:attachment")).toEqual(["Quarterly numbers"]);
+    expect(await q("-has:attachment")).toEqual(["Lunch"]);
+    expect(await q("from:j\u00fcrgen -lunch")).toEqual(["Quarterly numbers"]);
+    expect(await q("is:outgoing")).toEqual([]);
+    expect(await q("before:tomorow")).toEqual([
+      422,
+      "before:tomorow is no date: write before: and 2026-11-24, 2026-11, 2026, today or yesterday.",
+    ]);
+    expect(await q(Array.from({ length: 81 }, (_, n) => `w${n}`).join(" "))).toEqual([
+      422,
+      "The search has more than 80 words and conditions: leave some out.",
+    ]);
+  });
+
+  it("shows where the words stand, as HTML that is safe, where that is asked for", async () => {
+    const of = async (query: string) =>
+      ((await json("GET", `/api/archive?${query}`, { token: alice })).body.items as { highlights?: unknown }[])[0]
+        ?.highlights;
+    expect(await of("q=budget")).toBeUndefined();
+    expect(await of("q=budget%20numb&highlights=true")).toEqual({
+      subject: "Quarterly <mark>numbers</mark>",
+      preview: "The <mark>budget</mark> is attached.",
+    });
+    expect(await of("subject=quarterly&highlights=true")).toEqual({
+      subject: "<mark>Quarterly</mark> numbers",
+      preview: null,
+    });
+  });
+
   it.each([
     ["since=yesterday", 400, "since: must be a date such as 2026-11-24 or 2026-11-24T10:00:00Z"],
     ["direction=up", 400, "direction: must be one of: in, out"],

@@ -2,8 +2,11 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import { REPEAT_WINDOW } from "../../../src/core/limits.ts";
+import { parseWords } from "../../../src/core/query/parse.ts";
+import { ANYWHERE } from "../../../src/core/query/query.ts";
 import { indexMessage } from "../../../src/worker/archive/index.ts";
-import { searchArchive } from "../../../src/worker/archive/search.ts";
+import { threadTokens } from "../../../src/worker/archive/thread.ts";
+import { searchArchive } from "../../../src/worker/search/archive.ts";
 import { createAccount } from "../../../src/worker/store/accounts.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
 import { findRepeat } from "../../../src/worker/store/messages.ts";
@@ -20,7 +23,8 @@ beforeEach(async () => {
 const rowsOf = async (of: number) =>
   (await db.prepare("SELECT id, thread, key FROM message WHERE account = ?1 ORDER BY id").bind(of).all()).results;
 const found = async (of: number, q: string) =>
-  (await searchArchive(env, { kind: "account", account: of, shard: 0 }, { q }, null, 10))?.items.length;
+  (await searchArchive(env, { kind: "account", account: of, shard: 0 }, parseWords(q, ANYWHERE), null, 10))?.items
+    .length;
 
 describe("a transaction", () => {
   it("of a hundred recipients with a long text reaches every inbox", async () => {
@@ -163,6 +167,19 @@ describe("a thread", () => {
 
   it("takes in answers without a subject to a message without one", async () => {
     expect(await conversations({ id: "1", subject: "" }, { subject: "Re:", inReplyTo: "1" })).toBe("aa");
+  });
+
+  it("goes on from before the full text had its present form, while what is stored has none yet", async () => {
+    await conversations({ id: "1" }, { id: "2", inReplyTo: "1", subject: "Re: Lunch" });
+    const row = "SELECT id FROM message WHERE account = ?1";
+    // As the version before has left it.
+    const scope = threadTokens(account, { messageId: `1.${account}@example.net`, references: [], subject: "Lunch" });
+    const insert = `INSERT INTO fts (rowid, scope) SELECT min(id), ?2 FROM (${row})`;
+    await db.prepare(insert).bind(account, scope.join(" ")).run();
+    await db.prepare(`DELETE FROM full_text WHERE rowid IN (${row})`).bind(account).run();
+    await conversations({ id: "3", inReplyTo: "1", subject: "Re: Lunch" });
+    const { results } = await db.prepare("SELECT DISTINCT thread FROM message WHERE account = ?1").bind(account).all();
+    expect(results).toHaveLength(1);
   });
 
   it("does not reach into the mail of another account", async () => {

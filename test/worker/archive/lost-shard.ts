@@ -6,7 +6,7 @@ import type { Env } from "../../../src/worker/env.ts";
 
 /** All of it is gone, as after a restore of an empty database. */
 export async function loseShard(): Promise<void> {
-  const tables = ["placement", "message", "fts", "account", "folder"];
+  const tables = ["placement", "message", "full_text", "account", "folder"];
   await env.SHARD_0.batch(tables.map((table) => env.SHARD_0.prepare(`DELETE FROM ${table}`)));
 }
 

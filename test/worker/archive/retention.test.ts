@@ -1,7 +1,8 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
+import { ANYWHERE, phrase } from "../../../src/core/query/query.ts";
 import { hourly, purge } from "../../../src/worker/archive/retention.ts";
-import { searchArchive } from "../../../src/worker/archive/search.ts";
+import { searchArchive } from "../../../src/worker/search/archive.ts";
 import { firstSince } from "../../../src/worker/store/expiry.ts";
 import { placeInInbox } from "../../../src/worker/store/placement-changes.ts";
 import { fails, withCalls } from "../broken.ts";
@@ -14,7 +15,7 @@ const onDay = (days: number) => NOON + days * DAY;
 
 beforeEach(async () => {
   await db.batch(
-    ["placement", "message", "fts", "account", "folder"].map((table) => db.prepare(`DELETE FROM ${table}`)),
+    ["placement", "message", "full_text", "account", "folder"].map((table) => db.prepare(`DELETE FROM ${table}`)),
   );
 });
 
@@ -26,7 +27,7 @@ const rows = async (): Promise<{ subject: string; key: string }[]> =>
   (await db.prepare("SELECT subject, key FROM message ORDER BY id").all<{ subject: string; key: string }>()).results;
 const subjects = async () => (await rows()).map(({ subject }) => subject);
 const found = async () => {
-  const page = await searchArchive(env, { kind: "account", account: 1, shard: 0 }, { q: "text" }, null, 50);
+  const page = await searchArchive(env, { kind: "account", account: 1, shard: 0 }, phrase(ANYWHERE, "text"), null, 50);
   return page?.items.map(({ subject }) => subject);
 };
 const numberOf = (key: string) => db.prepare("SELECT id FROM message WHERE key = ?").bind(key).first<number>("id");
@@ -211,7 +212,7 @@ describe("the hourly run", () => {
            SELECT 1, 'm' || i, 'o', i, 'in', ?1 + i, 1, 'mail/' || i, 's', iif(i % 2, 'live', 'old'), '', ?2 FROM n`,
         )
         .bind(NOON, meta),
-      db.prepare("INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a1 d1 in', subject, '' FROM message"),
+      db.prepare("INSERT INTO full_text (rowid, scope, subject) SELECT id, 'a1 d1 in', subject FROM message"),
       db.prepare(
         `INSERT INTO placement (id, account, message, modseq, created)
          SELECT 4294967296 + id, 1, id, 1, 1 FROM message WHERE subject = 'live'`,

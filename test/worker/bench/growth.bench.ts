@@ -43,7 +43,7 @@ async function fill(to: number): Promise<void> {
            m.structure ${from}`,
       ),
       env.SHARD_0.prepare(
-        `INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a' || account || ' d1 in t' || account || 'x' || lower(hex(randomblob(10))), subject || ' ' || sender,
+        `INSERT INTO full_text (rowid, scope, subject, sender, body) SELECT id, 'a' || account || ' d1 in t' || account || 'x' || lower(hex(randomblob(10))), subject, sender,
            preview || ' ' || hex(randomblob(8)) FROM message WHERE id > ${last}`,
       ),
       env.SHARD_0.prepare(

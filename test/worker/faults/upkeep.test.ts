@@ -1,7 +1,8 @@
-/** What cron does: copies out of the archive's reach, the purge, the sweep for copies without a row. Each call of it fails once. */
+/** What cron does: copies out of the archive's reach, the purge, the sweep for copies without a row, full text made anew. Each call of it fails once. */
 import { env } from "cloudflare:test";
 import { expect } from "vitest";
 import { mendArchive } from "../../../src/worker/archive/mend.ts";
+import { renewFullText } from "../../../src/worker/archive/renewal.ts";
 import { hourly } from "../../../src/worker/archive/retention.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { call, json } from "../access/client.ts";
@@ -21,6 +22,8 @@ matrix(
 );
 matrix("retention: what is older than 90 days leaves the index", onStage({}, purge));
 matrix("the hourly sweep: an archive copy whose row could not be written", onStage({}, sweep));
+
+matrix("the cron of each minute: the full text of what was stored before it had its present form", onStage({}, renew));
 
 /** Cron logs what failed, and comes again the next hour. @returns in words */
 async function cron(attempt: Attempt, work: () => Promise<unknown>): Promise<string> {
@@ -66,11 +69,27 @@ async function purge(scene: Scene, attempt: Attempt): Promise<string> {
   return `${came}; gone once`;
 }
 
+async function renew(scene: Scene, attempt: Attempt): Promise<string> {
+  const octets = letter();
+  const subject = subjectOf(octets);
+  await new Sender("Email Routing", octets, [scene.address("ann")]).try();
+  await env.SHARD_0.prepare("DELETE FROM full_text WHERE rowid IN (SELECT id FROM message WHERE subject = ?1)")
+    .bind(subject)
+    .run();
+  await env.DIRECTORY.prepare("DELETE FROM task WHERE name = 'renewal'").run();
+  const came = await cron(attempt, () => renewFullText(env as Env, Date.now(), { again: true }));
+  const found = await json("GET", `/api/archive?q=${encodeURIComponent(`subject:"${subject}"`)}`, {
+    token: scene.mailbox("ann").token,
+  });
+  expect(found.body.items, "found by its words, once").toHaveLength(1);
+  return `${came}; found once`;
+}
+
 async function sweep(scene: Scene, attempt: Attempt): Promise<string> {
   const octets = letter();
   const subject = subjectOf(octets);
   const sender = new Sender("Email Routing", octets, [scene.address("ann")]);
-  const row: Call = { name: "D1 shard 0: batch writes message, fts", nth: 1 };
+  const row: Call = { name: "D1 shard 0: batch writes message, full_text", nth: 1 };
   expect(await withFault(row, "before", () => sender.try())).toBe(true);
   expect((await scene.kept(subject)).inArchive.ann).toBe(0);
   // As if none had been before: the hour is the same in each case.

@@ -1,13 +1,14 @@
 /** Messages that their owner puts into a folder, and octets by name. */
 import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { phrase } from "../../../src/core/query/query.ts";
 import { mendArchive } from "../../../src/worker/archive/mend.ts";
-import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { appendMessage, type NewMessage } from "../../../src/worker/mailbox/append.ts";
 import { blobId, findBlob, readBlobId } from "../../../src/worker/mailbox/blobs.ts";
 import { folderCalled } from "../../../src/worker/mailbox/folders.ts";
 import { readFolder, readMessage } from "../../../src/worker/mailbox/reading.ts";
+import { searchArchive } from "../../../src/worker/search/archive.ts";
 import { backlogPage } from "../../../src/worker/store/backlog.ts";
 import { DRAFT, readKeywords, SEEN } from "../../../src/worker/store/flags.ts";
 import { addDomain } from "../access/client.ts";
@@ -87,7 +88,7 @@ describe("a message that its owner puts into a folder", () => {
       { kind: "domain", domainId: 1 },
       { kind: "account", account: box.account, shard: 0 },
     ] as const) {
-      expect((await searchArchive(env as Env, scope, { subject: "private" }, null, 10))?.items).toEqual([]);
+      expect((await searchArchive(env as Env, scope, phrase(["subject"], "private"), null, 10))?.items).toEqual([]);
     }
     // Without their row, as after a crash.
     await env.SHARD_0.prepare("DELETE FROM message WHERE account = ?1").bind(box.account).run();

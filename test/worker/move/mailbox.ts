@@ -35,7 +35,7 @@ export async function contents(db: D1Database, account: number): Promise<Content
   const rows = async <T = Record<string, unknown>>(sql: string) =>
     (await db.prepare(sql).bind(account).all<T>()).results;
   const [count] = await rows<{ n: number }>(
-    "SELECT count(*) AS n FROM fts JOIN message m ON m.id = fts.rowid WHERE fts MATCH 'scope : a' || cast(?1 AS INTEGER) AND m.account = ?1",
+    "SELECT count(*) AS n FROM full_text JOIN message m ON m.id = full_text.rowid WHERE full_text MATCH 'scope : a' || cast(?1 AS INTEGER) AND m.account = ?1",
   );
   return {
     account: (await rows("SELECT seq FROM account WHERE id = ?1"))[0] ?? null,
@@ -61,7 +61,7 @@ export async function contents(db: D1Database, account: number): Promise<Content
 export async function leftovers(db: D1Database, account: number): Promise<number> {
   const tables = ["message", "placement", "folder", "journal", "arrival"];
   const counts = tables.map((table) => `(SELECT count(*) FROM ${table} WHERE account = ?1)`);
-  const text = "(SELECT count(*) FROM fts WHERE fts MATCH 'scope : a' || cast(?1 AS INTEGER))";
+  const text = "(SELECT count(*) FROM full_text WHERE full_text MATCH 'scope : a' || cast(?1 AS INTEGER))";
   const sum = db.prepare(`SELECT ${[...counts, text].join(" + ")} AS n`).bind(account);
   return (await sum.first<number>("n")) ?? 0;
 }

@@ -1,10 +1,11 @@
 /** Rows written for each operation of the tables, as the design's "Data" says: they are what a shard costs. */
 import { env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
+import { ANYWHERE, phrase } from "../../../src/core/query/query.ts";
 import { type IndexEntry, indexMessage } from "../../../src/worker/archive/index.ts";
 import { purge } from "../../../src/worker/archive/retention.ts";
-import { searchArchive } from "../../../src/worker/archive/search.ts";
 import type { Env } from "../../../src/worker/env.ts";
+import { searchArchive } from "../../../src/worker/search/archive.ts";
 import { createAccount } from "../../../src/worker/store/accounts.ts";
 import { markRefused, removeDelivered } from "../../../src/worker/store/backlog.ts";
 import { flagChange } from "../../../src/worker/store/flags.ts";
@@ -89,7 +90,7 @@ describe("rows written", () => {
     const old = NOON - 91 * 24 * 3600_000;
     await env.SHARD_0.prepare("DELETE FROM placement").run();
     await env.SHARD_0.prepare("DELETE FROM message").run();
-    await env.SHARD_0.prepare("DELETE FROM fts").run();
+    await env.SHARD_0.prepare("DELETE FROM full_text").run();
     for (let n = 0; n < 20; n++) {
       await indexMessage(env.SHARD_0, [entryOf(ANN, { at: old + n })], { portal: false });
     }
@@ -128,7 +129,7 @@ describe("rows read by a search", () => {
     const scope = { kind: "account", account: ANN, shard: 0 } as const;
     let found: unknown;
     const counts = await cost(async (env) => {
-      found = (await searchArchive(env, scope, { q: "common" }, null, 50))?.items.length;
+      found = (await searchArchive(env, scope, phrase(ANYWHERE, "common"), null, 50))?.items.length;
     });
     expect(found).toBe(1);
     expect(counts.rowsRead).toBeLessThanOrEqual(6);

@@ -1,19 +1,22 @@
 /** The archive: search it, open one message, deliver one again. A user sees their own mail, an administrator their domains'. */
 import { parseAddress, parseDomain } from "../../../core/address.ts";
+import type { Query } from "../../../core/query/query.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { redeliver } from "../../archive/redeliver.ts";
-import { type ArchiveItem, type SearchFilter, type SearchScope, searchArchive } from "../../archive/search.ts";
+import { searchableSince } from "../../archive/renewal.ts";
 import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { type Principal, scopeOf } from "../../identity/principal.ts";
+import { type ArchiveItem, type SearchScope, searchArchive } from "../../search/archive.ts";
+import { type Asked, queryOf } from "../../search/asked.ts";
 import { directory } from "../../store/directory.ts";
 import { findDomain, findDomainById } from "../../store/domains.ts";
 import { findMailbox } from "../../store/mailboxes.ts";
 import { findMessage, type MessageRow } from "../../store/messages.ts";
 import { shards } from "../../store/shard.ts";
-import { FORBIDDEN, invalid, notFound, type Problem } from "../problem.ts";
+import { FORBIDDEN, invalid, notFound, type Problem, unsearchable } from "../problem.ts";
 
-export interface ArchiveQuery extends SearchFilter {
+export interface ArchiveQuery extends Asked {
   readonly domain?: string | undefined;
   /** An address of the domain. */
   readonly mailbox?: string | undefined;
@@ -22,6 +25,10 @@ export interface ArchiveQuery extends SearchFilter {
 export interface ArchivePage {
   readonly items: readonly ArchiveItem[];
   readonly next: string | null;
+  /** Unix milliseconds: older mail is not found yet (archive/renewal.ts). Null: all is. */
+  readonly since: number | null;
+  /** What was searched for, for whoever shows where it stands (search/snippets.ts). */
+  readonly query: Query;
 }
 
 export async function searchMail(
@@ -31,11 +38,16 @@ export async function searchMail(
   cursor: string | null,
   limit: number,
 ): Promise<Result<ArchivePage, Problem>> {
-  const { domain, mailbox, ...filter } = query;
+  const { domain, mailbox, ...asked } = query;
   const scope = await scopeOfSearch(env, principal, domain, mailbox);
   if (!scope.ok) return scope;
-  const found = await searchArchive(env, scope.value, filter, cursor, limit);
-  return found ? ok(found) : err(invalid("cursor", "is not a cursor of this list"));
+  const wanted = queryOf(asked, Date.now());
+  if (!wanted.ok) return err(unsearchable(wanted.error));
+  const [found, since] = await Promise.all([
+    searchArchive(env, scope.value, wanted.value, cursor, limit),
+    searchableSince(env, scope.value.kind === "account" ? scope.value.shard : null),
+  ]);
+  return found ? ok({ ...found, since, query: wanted.value }) : err(invalid("cursor", "is not a cursor of this list"));
 }
 
 /** Whose mail is searched: decided here, and carried into the query. */

@@ -1,16 +1,20 @@
 /** A user's portal mailbox, one message at a time: what they read, move, mark and delete. The API and the webmail both call these. */
 import type { Reply } from "../../../core/outcome.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { searchableSince } from "../../archive/renewal.ts";
 import type { Env } from "../../env.ts";
 import type { User } from "../../identity/principal.ts";
 import { type Mailbox, mailboxOf, type Refusal, refusal } from "../../mailbox/contract.ts";
 import { isWaiting, markMessages, moveMessages, removeMessages } from "../../mailbox/messages.ts";
 import { readFolder, readMessage } from "../../mailbox/reading.ts";
+import { searchInFolder } from "../../mailbox/searching.ts";
+import { queryOf } from "../../search/asked.ts";
+import type { FolderPage } from "../../search/folder.ts";
 import { type Flags, flagChange } from "../../store/flags.ts";
 import { findFolder } from "../../store/folders.ts";
 import type { FlagsChange } from "../../store/placement-changes.ts";
 import { type PlacedMessage, whereIs } from "../../store/placements.ts";
-import { invalid, notFound, type Problem, type ProblemStatus } from "../problem.ts";
+import { invalid, notFound, type Problem, type ProblemStatus, unsearchable } from "../problem.ts";
 import { beingDelivered, notAsked } from "./waiting.ts";
 
 export { isWaiting };
@@ -50,6 +54,38 @@ export async function listFolderMessages(
   if (below && below.folder !== found.id) return err(invalid("cursor", "is not a cursor of this list"));
   const page = { order: "newest", deleted: false, limit } as const;
   return ok(await readFolder(mailbox, found, below ? { ...page, to: below.uid - 1 } : page));
+}
+
+export interface FoundInFolder extends FolderPage {
+  /** Unix milliseconds: older mail is not found yet (archive/renewal.ts). Null: all is. */
+  readonly since: number | null;
+}
+
+/**
+ * What is found in a folder.
+ * @param q as a person types it (docs/search.md)
+ * @param before the cursor of the page before; null begins
+ */
+export async function searchFolderMessages(
+  env: Env,
+  user: User,
+  { folder, q }: { readonly folder: string; readonly q: string },
+  before: number | null,
+  limit: number,
+): Promise<Result<FoundInFolder, Problem>> {
+  const mailbox = mailboxOf(env, user);
+  const found = await findFolder(mailbox.db, mailbox.account, folder);
+  if (!found) return err(notFound(`folder ${JSON.stringify(folder)}`));
+  const query = queryOf({ q }, Date.now());
+  if (!query.ok) return err(unsearchable(query.error));
+  // A cursor of another folder is none of this one; of the archive it is a message's number.
+  if (before !== null && found.role !== "archive" && whereIs(before).folder !== found.id)
+    return err(invalid("cursor", "is not a cursor of this list"));
+  const [page, since] = await Promise.all([
+    searchInFolder(mailbox, found, query.value, before, limit),
+    searchableSince(env, user.shard),
+  ]);
+  return ok({ ...page, since });
 }
 
 /** @param id as it stands in a path; 0 where it can be none */

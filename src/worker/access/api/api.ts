@@ -77,6 +77,16 @@ export const page = <T extends z.ZodType>(item: T) =>
     next: z.string().nullable().openapi({ description: "The cursor of the next page; null: this is the last." }),
   });
 
+/** Of what a search answers, for a while after an upgrade. */
+export const SEARCHABLE = {
+  searchableSince: z.iso.datetime().optional().openapi({
+    description: "Older mail is not found yet: its index is being renewed after an upgrade. Absent: all mail is found.",
+  }),
+};
+
+export const searchable = (since: number | null): { searchableSince?: string } =>
+  since === null ? {} : { searchableSince: instant(since) };
+
 const LIMIT = `must be a whole number from 1 to ${MAX_PAGE}`;
 
 export const PageQuery = z.strictObject({

@@ -1,12 +1,25 @@
 /** The archive: search, one message, its octets and parts, delivered again. */
 import { createRoute, z } from "@hono/zod-openapi";
+import { markup, type Piece } from "../../../core/query/highlight.ts";
 import { openMessage } from "../../archive/read.ts";
-import type { ArchiveItem } from "../../archive/search.ts";
+import type { ArchiveItem } from "../../search/archive.ts";
+import { snippetsOf } from "../../search/snippets.ts";
 import { archivedMessage, idOf, redeliverMessage, searchMail } from "../actions/archive.ts";
 import { principalOf } from "../context.ts";
 import { attachmentResponse, rawResponse } from "../octets.ts";
 import { problemResponse } from "../problem.ts";
-import { instant, json, newApi, octetsOf, PageQuery, PROBLEMS, page, RangeHeader } from "./api.ts";
+import {
+  instant,
+  json,
+  newApi,
+  octetsOf,
+  PageQuery,
+  PROBLEMS,
+  page,
+  RangeHeader,
+  SEARCHABLE,
+  searchable,
+} from "./api.ts";
 import { openedView } from "./mail.ts";
 import { MailAddressSchema, OpenedSchema } from "./messages.ts";
 
@@ -28,6 +41,20 @@ const Item = z
     attachments: z.int(),
   })
   .openapi("ArchivedMessage");
+
+const MARKED = "As HTML, escaped, with <mark> around what was searched for; null where none of it is there.";
+const Hit = Item.extend({
+  highlights: z
+    .object({
+      subject: z.string().nullable().openapi({ description: MARKED }),
+      preview: z
+        .string()
+        .nullable()
+        .openapi({ description: `${MARKED} The part of the text where most of it stands.` }),
+    })
+    .optional()
+    .openapi({ description: "Where it was asked for." }),
+}).openapi("FoundMessage");
 
 const Opened = Item.extend(OpenedSchema.shape).openapi("OpenedArchivedMessage");
 
@@ -67,22 +94,44 @@ archiveApi.openapi(
       query: PageQuery.extend({
         domain: z.string().max(255).optional().openapi({ description: "Needed by who is no user." }),
         mailbox: z.string().max(320).optional(),
-        q: Words.optional().openapi({ description: 'Words that all must occur, and "phrases".' }),
+        q: Words.optional().openapi({
+          description:
+            'As typed into a search box: words that all must occur, "phrases", `or`, `-without`, brackets, and ' +
+            "`from: to: cc: bcc: subject: body: filename: has:attachment is:unread in:inbox since: before: on: newer: older: " +
+            "larger: smaller: header:name:words list: message-id: keyword:`; see docs/search.md.",
+          example: 'from:ann subject:"annual report" has:attachment since:2026-10-01 -draft',
+        }),
         from: Words.optional(),
         to: Words.optional(),
         subject: Words.optional(),
         since: Day.optional(),
         until: Day.optional(),
         direction: z.enum(["in", "out"]).optional(),
+        highlights: z.enum(["true", "false"]).default("false").openapi({
+          description:
+            "Whether each message says where the words stand; of the first ones of a page its octets are read for it.",
+        }),
       }),
     },
-    responses: { 200: json(page(Item), "A page."), ...PROBLEMS },
+    responses: { 200: json(page(Hit).extend(SEARCHABLE), "A page."), ...PROBLEMS },
   }),
   async (c) => {
-    const { cursor, limit, ...query } = c.req.valid("query");
+    const { cursor, limit, highlights, ...query } = c.req.valid("query");
     const found = await searchMail(c.env, principalOf(c), query, cursor ?? null, limit);
     if (!found.ok) return problemResponse(c, found.error);
-    return c.json({ items: found.value.items.map(itemView), next: found.value.next }, 200);
+    const { items, next } = found.value;
+    const rest = { next, ...searchable(found.value.since) };
+    if (highlights === "false") return c.json({ items: items.map(itemView), ...rest }, 200);
+    const snippets = await snippetsOf(c.env.MAIL, found.value.query, items);
+    const marked = (pieces: readonly Piece[] | null | undefined) => (pieces ? markup(pieces) : null);
+    const hits = items.map((item, index) => {
+      const snippet = snippets[index];
+      return {
+        ...itemView(item),
+        highlights: { subject: marked(snippet?.subject), preview: marked(snippet?.preview) },
+      };
+    });
+    return c.json({ items: hits, ...rest }, 200);
   },
 );
 

@@ -1,6 +1,7 @@
 /** For the operator's monitoring: whether the parts answer, and the numbers. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { HEALTH_TIMEOUT } from "../../../core/limits.ts";
+import { renewedTo } from "../../archive/renewal.ts";
 import { gatewayHealth } from "../../deliver/gateways.ts";
 import { askDomain } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
@@ -78,11 +79,12 @@ healthApi.openapi(
 
 async function metrics(env: Env): Promise<string> {
   const db = directory(env);
-  const [domains, mailboxes, totals, gateways] = await Promise.all([
+  const [domains, mailboxes, totals, gateways, renewed] = await Promise.all([
     domainModes(db),
     countMailboxes(db),
     shardsInUse(env).then((all) => Promise.all(all.map(({ db }) => backlogTotals(db)))),
     gatewayHealth(env),
+    renewedTo(env),
   ]);
   const backlog = totals.flat();
   const boxes = new Map(mailboxes.map((row) => [row.domain, row.mailboxes]));
@@ -98,6 +100,11 @@ async function metrics(env: Env): Promise<string> {
     metric("holdfast_mailboxes", "Registered mailboxes.", (id) => boxes.get(id) ?? 0),
     "# HELP holdfast_gateway_up 1 where a gateway takes connections to origins.\n# TYPE holdfast_gateway_up gauge\n",
     ...gateways.map(({ gateway, ok }) => `holdfast_gateway_up{gateway="${gateway}"} ${ok ? 1 : 0}\n`),
+    "# HELP holdfast_searchable_since_seconds Unix time: searches do not find older mail yet; 0 where they find all.\n",
+    "# TYPE holdfast_searchable_since_seconds gauge\n",
+    ...[...renewed].map(
+      ([shard, since]) => `holdfast_searchable_since_seconds{shard="${shard}"} ${Math.floor((since ?? 0) / 1000)}\n`,
+    ),
   ].join("");
 
   type Row = (typeof domains)[number];

@@ -19,10 +19,11 @@ import {
   messageOf,
   NOT_DELIVERED_ANY_MORE,
   refusalOf,
+  searchFolderMessages,
 } from "../actions/mail.ts";
 import { type AppContext, principalOf } from "../context.ts";
 import { problemResponse } from "../problem.ts";
-import { body, cut, instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
+import { body, cut, instant, json, newApi, PageQuery, PROBLEMS, page, SEARCHABLE, searchable } from "./api.ts";
 import { MailAddressSchema, OpenedSchema } from "./messages.ts";
 
 const MessageSchema = z
@@ -148,6 +149,10 @@ mailApi.openapi(
           description:
             "A role, the name of a folder at the top, or a number. `archive`: what came and went within 90 days.",
         }),
+        q: z.string().max(500).optional().openapi({
+          description:
+            "What to find in the folder, as typed into a search box (docs/search.md). A page may be short and have a next one.",
+        }),
         thread: z
           .string()
           .regex(/^\d{1,16}$/, "is no conversation")
@@ -159,15 +164,22 @@ mailApi.openapi(
           .optional(),
       }),
     },
-    responses: { 200: json(page(MessageSchema), "A page."), ...PROBLEMS },
+    responses: { 200: json(page(MessageSchema).extend(SEARCHABLE), "A page."), ...PROBLEMS },
   }),
   async (c) => {
-    const { folder, thread, cursor, limit } = c.req.valid("query");
+    const { folder, q = "", thread, cursor, limit } = c.req.valid("query");
     if (thread !== undefined) {
       const all = await readThread(mailboxOf(c.env, userOf(c)), Number(thread), MAX_ACT);
       return c.json({ items: all.map(messageView), next: null }, 200);
     }
     const before = cursor === undefined ? null : Number(cursor);
+    if (q.trim() !== "") {
+      const found = await searchFolderMessages(c.env, userOf(c), { folder, q }, before, limit);
+      if (!found.ok) return problemResponse(c, found.error);
+      const next = found.value.before === null ? null : String(found.value.before);
+      const items = found.value.items.map(messageView);
+      return c.json({ items, next, ...searchable(found.value.since) }, 200);
+    }
     const rows = await listFolderMessages(c.env, userOf(c), folder, before, limit + 1);
     if (!rows.ok) return problemResponse(c, rows.error);
     const { items, next } = cut(rows.value, limit, (row) => String(row.id));

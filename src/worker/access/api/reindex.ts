@@ -34,6 +34,7 @@ const Step = z
         skipped: z.int().openapi({ description: "Never accepted, or past their time." }),
         nobody: z.int().openapi({ description: "For addresses that are nobody's now: in the domain's own account." }),
         mailboxes: z.int().openapi({ description: "Mailboxes whose folders were looked after." }),
+        renewed: z.int().openapi({ description: "Rows that no words found, and that have their full text now." }),
       })
       .openapi("ReindexCounts"),
     problems: z.array(z.object({ kind: z.enum(PROBLEM_KINDS), key: z.string(), detail: z.string() })),

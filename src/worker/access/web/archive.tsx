@@ -1,8 +1,11 @@
 /** The archive's pages: search, read, deliver again. */
 import { Hono } from "hono";
+import type { Piece } from "../../../core/query/highlight.ts";
+import { EXAMPLES } from "../../../core/query/operators.ts";
 import { openMessage } from "../../archive/read.ts";
-import type { ArchiveItem } from "../../archive/search.ts";
 import { scopeOf } from "../../identity/principal.ts";
+import type { ArchiveItem } from "../../search/archive.ts";
+import { type Snippet, snippetsOf } from "../../search/snippets.ts";
 import { directory } from "../../store/directory.ts";
 import { listDomains } from "../../store/domains.ts";
 import { type ArchivedMessage, archivedMessage, idOf, redeliverMessage, searchMail } from "../actions/archive.ts";
@@ -12,12 +15,14 @@ import { addBelowMessage } from "./below-message.ts";
 import { Form } from "./form.ts";
 import { page } from "./layout.tsx";
 import { MessageBody, senderOf } from "./message-parts.tsx";
-import { Choice, Done, Field, ProblemNotice, ShortTime } from "./parts.tsx";
+import { Choice, Done, Field, NotYetFound, ProblemNotice, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
 export const archivePages = new Hono<AppEnv>();
 
 const SHOWN = 50;
+/** Of a page that is empty and not the last. */
+export const FURTHER_BACK = "Nothing was found among the newest messages. Older ones have not been looked at yet.";
 const OFFERED_DOMAINS = 200;
 
 archivePages.get("/archive", async (c) => {
@@ -32,7 +37,9 @@ archivePages.get("/archive", async (c) => {
   const found = await searchMail(c.env, principal, query, c.req.query("cursor") ?? null, SHOWN);
   const names = domains.map(({ name }) => name);
   if (!found.ok) return searchPage(c, { q, domain, domains: names, items: [], next: null, problem: found.error });
-  return searchPage(c, { q, domain, domains: names, ...found.value });
+  const { items, next, since } = found.value;
+  const snippets = q === "" ? [] : await snippetsOf(c.env.MAIL, found.value.query, items);
+  return searchPage(c, { q, domain, domains: names, items, snippets, next, since });
 });
 
 interface Search {
@@ -40,11 +47,15 @@ interface Search {
   readonly domain?: string | undefined;
   readonly domains: readonly string[];
   readonly items: readonly ArchiveItem[];
+  readonly snippets?: readonly Snippet[];
   readonly next: string | null;
+  /** Unix milliseconds: older mail is not found yet. */
+  readonly since?: number | null;
   readonly problem?: Problem;
 }
 
-function searchPage(c: AppContext, { q, domain, domains, items, next, problem }: Search) {
+function searchPage(c: AppContext, search: Search) {
+  const { q, domain, domains, items, snippets = [], next, since, problem } = search;
   const more = new URLSearchParams({
     ...(q !== "" && { q }),
     ...(domain && { domain }),
@@ -66,17 +77,30 @@ function searchPage(c: AppContext, { q, domain, domains, items, next, problem }:
           />
         )}
         {domains.length === 1 && <input type="hidden" name="domain" value={domain} />}
-        <Field name="q" label="Words, or a &quot;phrase&quot;" type="search" value={q} />
+        <Field name="q" label="Search for" type="search" value={q} />
         <button class="main" type="submit">
           Search
         </button>
       </form>
       <p class="hint">Every message of the last 90 days, as it was received.</p>
-      {items.length === 0 && !problem && <p class="empty">{q === "" ? "No messages yet." : "Nothing was found."}</p>}
+      <details class="hint">
+        <summary>What can be searched for</summary>
+        <ul>
+          {EXAMPLES.map(([typed, found]) => (
+            <li>
+              <code>{typed}</code>: {found}
+            </li>
+          ))}
+        </ul>
+      </details>
+      <NotYetFound since={since} />
+      {items.length === 0 && !problem && (
+        <p class="empty">{next ? FURTHER_BACK : q === "" ? "No messages yet." : "Nothing was found."}</p>
+      )}
       {items.length > 0 && (
         <ul class="rows">
-          {items.map((item) => (
-            <Item item={item} />
+          {items.map((item, index) => (
+            <Item item={item} snippet={snippets[index]} />
           ))}
         </ul>
       )}
@@ -89,7 +113,7 @@ function searchPage(c: AppContext, { q, domain, domains, items, next, problem }:
   );
 }
 
-function Item({ item }: { item: ArchiveItem }) {
+function Item({ item, snippet }: { item: ArchiveItem; snippet: Snippet | undefined }) {
   return (
     <li>
       <a class="message" href={`/archive/${item.id}`}>
@@ -100,11 +124,17 @@ function Item({ item }: { item: ArchiveItem }) {
         <span class="message-when">
           <ShortTime at={item.at} />
         </span>
-        <span class="message-subject">{item.subject || "(no subject)"}</span>
-        <span class="message-preview">{item.preview}</span>
+        <span class="message-subject">
+          {snippet?.subject ? <Marked pieces={snippet.subject} /> : item.subject || "(no subject)"}
+        </span>
+        <span class="message-preview">{snippet?.preview ? <Marked pieces={snippet.preview} /> : item.preview}</span>
       </a>
     </li>
   );
+}
+
+function Marked({ pieces }: { pieces: readonly Piece[] }) {
+  return <>{pieces.map(({ text, hit }) => (hit ? <mark>{text}</mark> : text))}</>;
 }
 
 const PATH = "/archive/:id";

@@ -1,15 +1,20 @@
 /** The webmail's folders: what is in them, and what waits for the own server. */
 import { Hono } from "hono";
+import { ok, type Result } from "../../../core/result.ts";
+import type { Env } from "../../env.ts";
+import type { User } from "../../identity/principal.ts";
 import { readFlags } from "../../store/flags.ts";
 import { type Folder, listFolders } from "../../store/folders.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
 import { shardDb } from "../../store/shard.ts";
-import { isWaiting, listFolderMessages } from "../actions/mail.ts";
+import { isWaiting, listFolderMessages, searchFolderMessages } from "../actions/mail.ts";
 import { folderName, userOf } from "../api/mail.ts";
 import type { AppContext, AppEnv } from "../context.ts";
+import type { Problem } from "../problem.ts";
+import { FURTHER_BACK } from "./archive.tsx";
 import { page } from "./layout.tsx";
 import { senderOf } from "./message-parts.tsx";
-import { Done, ShortTime } from "./parts.tsx";
+import { Done, Field, NotYetFound, ProblemNotice, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
 export const mailPages = new Hono<AppEnv>();
@@ -29,38 +34,77 @@ const DONE: Record<string, string> = {
   cancelled: "Done. The message is not delivered to your own mail server any more; the archive keeps a copy.",
 };
 
+interface Listed {
+  readonly shown: readonly PlacedMessage[];
+  /** Of the next page; null: this is the last. */
+  readonly after: number | null;
+  /** Unix milliseconds: a search does not find older mail yet. */
+  readonly since?: number | null;
+  /** What was typed into the search box cannot be searched for. */
+  readonly problem?: Problem;
+}
+
+/** A page of the folder, or of what was found in it. */
+async function listed(
+  env: Env,
+  user: User,
+  { folder, q }: { readonly folder: string; readonly q: string },
+  before: number | null,
+): Promise<Result<Listed, Problem>> {
+  if (q === "") {
+    const rows = await listFolderMessages(env, user, folder, before, SHOWN + 1);
+    if (!rows.ok) return rows;
+    const shown = rows.value.slice(0, SHOWN);
+    return ok({ shown, after: rows.value.length > SHOWN ? (shown.at(-1)?.id ?? null) : null });
+  }
+  const found = await searchFolderMessages(env, user, { folder, q }, before, SHOWN);
+  if (found.ok) {
+    const { items, before: after, since } = found.value;
+    return ok({ shown: items, after, since });
+  }
+  return found.error.status === 422 ? ok({ shown: [], after: null, problem: found.error }) : found;
+}
+
 async function folderPage(c: AppContext, name: string) {
   // The archive is no folder of the portal: it has a page of its own.
   if (name === "archive") return c.redirect("/archive", 303);
   const user = userOf(c);
   const after = c.req.query("after") ?? "";
   const before = /^\d{1,16}$/.test(after) ? Number(after) : null;
+  const q = c.req.query("q")?.trim() ?? "";
   const [folders, rows] = await Promise.all([
     listFolders(shardDb(c.env, user.shard), user.mailbox),
-    listFolderMessages(c.env, user, name, before, SHOWN + 1),
+    listed(c.env, user, { folder: name, q }, before),
   ]);
   if (!rows.ok) return pageProblem(c, rows.error);
-  const shown = rows.value.slice(0, SHOWN);
-  const last = rows.value.length > SHOWN ? shown.at(-1) : undefined;
+  const { shown, after: next, since, problem } = rows.value;
   const folder = folders.find((one) => folderName(one) === name);
   const title = folder ? titleOf(folder) : name;
   const done = DONE[c.req.query("done") ?? ""];
   const waiting = shown.filter(isWaiting).length;
   return page(
     c,
-    { title, section: "mail" },
+    { title: q === "" ? title : `${q} · ${title}`, section: "mail", status: problem?.status ?? 200 },
     <div class="mail">
       <FolderList folders={folders} current={name} />
       <div>
         <h1>{title}</h1>
         {done && <Done>{done}</Done>}
+        <ProblemNotice problem={problem} />
+        <form class="search" method="get" action={folderPath(name)}>
+          <Field name="q" label={`Search in ${title}`} type="search" value={q} />
+          <button type="submit">Search</button>
+        </form>
         {waiting > 0 && (
           <p class="lead">
             Mail marked “waiting” still goes to your own mail server, and leaves this inbox then. Moving or deleting it
             keeps it from being delivered there.
           </p>
         )}
-        {shown.length === 0 && <p class="empty">No messages.</p>}
+        <NotYetFound since={since} />
+        {shown.length === 0 && !problem && (
+          <p class="empty">{next !== null ? FURTHER_BACK : q === "" ? "No messages." : "Nothing was found."}</p>
+        )}
         {shown.length > 0 && (
           <ul class="rows">
             {shown.map((row) => (
@@ -68,8 +112,11 @@ async function folderPage(c: AppContext, name: string) {
             ))}
           </ul>
         )}
-        {last && (
-          <a class="button" href={`${folderPath(name)}?after=${last.id}`}>
+        {next !== null && (
+          <a
+            class="button"
+            href={`${folderPath(name)}?${new URLSearchParams({ ...(q !== "" && { q }), after: String(next) })}`}
+          >
             Older messages
           </a>
         )}

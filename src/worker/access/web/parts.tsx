@@ -52,6 +52,17 @@ export function ModeBadge({ mode }: { mode: "normal" | "emergency" }) {
 }
 
 /** What went wrong, announced to a screen reader. */
+/** @param since unix milliseconds; null: all mail is found */
+export function NotYetFound({ since }: { since: number | null | undefined }) {
+  if (since == null) return null;
+  return (
+    <p class="hint" role="status">
+      After an upgrade, older mail is being made searchable again. Until that is done, nothing is found here from before{" "}
+      <ShortTime at={since} />.
+    </p>
+  );
+}
+
 export function ProblemNotice({ problem }: { problem: Problem | undefined }) {
   if (!problem) return null;
   const errors = problem.errors ?? [];

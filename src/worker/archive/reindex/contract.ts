@@ -41,6 +41,8 @@ export interface ReindexCounts {
   nobody: number;
   /** Mailboxes whose folders were looked after. */
   mailboxes: number;
+  /** Rows that no words found, and that have their full text now. */
+  renewed: number;
 }
 
 export interface ReindexStep {
@@ -87,4 +89,5 @@ export const noCounts = (): ReindexCounts => ({
   skipped: 0,
   nobody: 0,
   mailboxes: 0,
+  renewed: 0,
 });

@@ -1,6 +1,7 @@
 /**
  * The index made anew from R2 and the domains' objects, in bounded steps: the accounts of all mailboxes, then every object under
- * `archive/` in the order of its arrival, then the copies under `mail/`. A step may be made twice, and mail flows meanwhile.
+ * `archive/` in the order of its arrival, then the copies under `mail/`, then the full text of rows that have none. A step may be
+ * made twice, and mail flows meanwhile.
  */
 import { encodeTime } from "ulidx";
 import {
@@ -29,6 +30,7 @@ import { cursorOf, type Position, positionOf } from "./cursor.ts";
 import { indexGroup } from "./group.ts";
 import { makeAccounts } from "./mailboxes.ts";
 import { presentCopies, settlePresent } from "./present.ts";
+import { type RowsAfter, renewRows } from "./renew.ts";
 
 const DAY = 24 * 3600_000;
 
@@ -70,10 +72,20 @@ class Step {
       this.#counts.mailboxes += done.mailboxes;
       return done.after ? { phase: "mailboxes", ...done.after } : { phase: "objects", after: this.#before(ARCHIVE) };
     }
+    if (at.phase === "rows") return this.#renew(at.after);
     const prefix = at.after.startsWith(KEPT) ? KEPT : ARCHIVE;
     const { after, ended } = await this.#objects(prefix, at.after);
     if (!ended) return { phase: "objects", after };
-    return prefix === ARCHIVE ? { phase: "objects", after: this.#before(KEPT) } : null;
+    return prefix === ARCHIVE ? { phase: "objects", after: this.#before(KEPT) } : { phase: "rows", after: null };
+  }
+
+  async #renew(from: RowsAfter | null): Promise<Position["at"]> {
+    const { after, renewed, at } = await renewRows(this.#env, from, this.#options, this.#now, (problem) =>
+      this.#problem(problem),
+    );
+    this.#counts.renewed += renewed;
+    this.#at = at;
+    return after && { phase: "rows", after };
   }
 
   /** What is just before the first key that counts. */

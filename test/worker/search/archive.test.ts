@@ -1,7 +1,10 @@
 import { applyD1Migrations, env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type SearchFilter, type SearchScope, searchArchive } from "../../../src/worker/archive/search.ts";
-import { NOON, store } from "./entry.ts";
+import { SEARCH_LOOKED_AT } from "../../../src/core/limits.ts";
+import type { Query } from "../../../src/core/query/query.ts";
+import { type SearchScope, searchArchive } from "../../../src/worker/search/archive.ts";
+import { type Asked, queryOf } from "../../../src/worker/search/asked.ts";
+import { NOON, store } from "../archive/entry.ts";
 
 // The directory's database serves as a second shard: their tables have different names.
 const two = { ...env, SHARD_1: env.DIRECTORY };
@@ -29,8 +32,14 @@ beforeAll(async () => {
   await store({ account: 9, domain: 2, at: NOON + 3 * HOUR }, ["Subject: Another domain", "", "annual budget"]);
 });
 
-const subjects = async (filter: SearchFilter, scope: SearchScope = ANN): Promise<string[]> => {
-  const found = await searchArchive(env, scope, filter, null, 50);
+function asked(filter: Asked): Query {
+  const query = queryOf(filter, NOON);
+  if (!query.ok) throw new Error(query.error.message);
+  return query.value;
+}
+
+const subjects = async (filter: Asked, scope: SearchScope = ANN): Promise<string[]> => {
+  const found = await searchArchive(env, scope, asked(filter), null, 50);
   return found?.items.map(({ subject }) => subject) ?? ["no such cursor"];
 };
 const TO_ALL = "\u00dcbung am Montag";
@@ -42,7 +51,7 @@ describe("a search", () => {
     expect(await subjects({ q: "annual" }, DOMAIN)).toEqual(["To Bob", OFFER, TO_ALL]);
   });
 
-  it.each<[SearchFilter, string[]]>([
+  it.each<[Asked, string[]]>([
     [{ q: "budget annual" }, [OFFER, TO_ALL]],
     [{ q: '"annual budget"' }, [TO_ALL]],
     [{ q: "annual bud" }, [OFFER, TO_ALL]],
@@ -50,7 +59,20 @@ describe("a search", () => {
     [{ q: '"bud"' }, []],
     [{ q: "uebung" }, []],
     [{ q: "ubung MONTAG" }, [TO_ALL]],
-    [{ q: "annual OR nothing" }, []],
+    [{ q: "annual OR nothing" }, [OFFER, TO_ALL]],
+    [{ q: "subject:annual or from:jurgen" }, [TO_ALL]],
+    [{ q: "annual -from:jurgen" }, [OFFER]],
+    [{ q: "-annual" }, []],
+    [{ q: "is:outgoing or subject:montag" }, [OFFER, TO_ALL]],
+    [{ q: "to:zoe", direction: "in" }, []],
+    [{ q: "larger:1M" }, []],
+    [{ q: "is:unread" }, []],
+    [{ q: "-is:unread annual" }, [OFFER, TO_ALL]],
+    [{ q: "has:attachment" }, []],
+    [{ q: "header:subject:annual" }, []],
+    [{ q: "header:from:jm" }, [TO_ALL]],
+    [{ q: "header:bcc" }, []],
+    [{ q: "header:to" }, [OFFER, TO_ALL]],
     [{ q: "???" }, []],
     [{ q: '"' }, []],
     [{ q: "  " }, [OFFER, TO_ALL]],
@@ -74,14 +96,41 @@ describe("a search", () => {
   });
 });
 
+it("a message has an attachment where something came with it that is no picture within its text", async () => {
+  const part = (...lines: string[]) => ["--b", ...lines, ""];
+  const mixed = (subject: string, type: string, ...parts: string[]) => [
+    `Subject: ${subject}`,
+    "MIME-Version: 1.0",
+    `Content-Type: ${type}; boundary=b`,
+    "",
+    ...part("Content-Type: text/html", "", "<img src=cid:x>"),
+    ...parts,
+    "--b--",
+  ];
+  const picture = part(
+    "Content-Type: image/png; name=logo.png",
+    "Content-ID: <x>",
+    "Content-Disposition: inline",
+    "",
+    "x",
+  );
+  const report = part("Content-Type: application/pdf; name=report.pdf", "Content-Disposition: attachment", "", "x");
+  await store({ account: 60, domain: 6 }, mixed("Picture", "multipart/related", ...picture));
+  await store({ account: 60, domain: 6, at: NOON + 1000 }, mixed("Report", "multipart/mixed", ...report));
+  const scope: SearchScope = { kind: "account", account: 60, shard: 0 };
+  expect(await subjects({ q: "has:attachment" }, scope)).toEqual(["Report"]);
+  expect(await subjects({ q: "-has:attachment" }, scope)).toEqual(["Picture"]);
+  expect(await subjects({ q: "filename:logo" }, scope)).toEqual(["Picture"]);
+});
+
 describe("the pages of a search", () => {
   const MANY: SearchScope = { kind: "domain", domainId: 3 };
 
-  const walk = async (scope: SearchScope, filter: SearchFilter, limit: number): Promise<string[]> => {
+  const walk = async (scope: SearchScope, filter: Asked, limit: number): Promise<string[]> => {
     const seen: string[] = [];
     let cursor: string | null = null;
     for (let page = 0; page < 100; page++) {
-      const found = await searchArchive(two, scope, filter, cursor, limit);
+      const found = await searchArchive(two, scope, asked(filter), cursor, limit);
       expect(found?.items.length).toBeLessThanOrEqual(limit);
       seen.push(...(found?.items.map(({ subject }) => subject) ?? []));
       cursor = found?.next ?? null;
@@ -143,35 +192,34 @@ describe("the pages of a search", () => {
   });
 
   it("go on where so many rows were looked at without a match, until the one is found", async () => {
-    const meta = JSON.stringify({ to: [], cc: [], envelope: { to: "x@example.org" } });
+    const meta = JSON.stringify({ to: [], cc: [], attachments: [], envelope: { to: "x@example.org" } });
     const row =
-      "INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta)";
+      "INSERT INTO message (account, mid, once, thread, direction, at, size, key, sender, subject, preview, meta, number)";
     // Made in the database: bound one by one they would take long.
     const numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+    const most = SEARCH_LOOKED_AT + 500;
     await env.SHARD_0.batch([
       env.SHARD_0.prepare("INSERT INTO account (id, domain) VALUES (50, 5)"),
       env.SHARD_0.prepare(
-        `${row} ${numbers} SELECT 50, 'm' || i, 'o', i, 'in', ?3, 1, 'archive/x', iif(i = 1, 'Rare', 'Common'), 's', '', ?2 FROM n`,
-      ).bind(5000, meta, NOON),
+        `${row} ${numbers} SELECT 50, 'm' || i, 'o', i, 'in', ?3, iif(i = 1, 9000, 1), 'archive/x', 's', 's', '', ?2, i FROM n`,
+      ).bind(most, meta, NOON),
       env.SHARD_0.prepare(
-        "INSERT INTO fts (rowid, scope, head, body) SELECT id, 'a50 d5 in', 'rare common', '' FROM message WHERE account = 50",
+        "INSERT INTO full_text (rowid, scope) SELECT id, 'a50 d5 in' FROM message WHERE account = 50",
       ),
     ]);
-    const scope: SearchScope = { kind: "account", account: 50, shard: 0 };
-    const first = await searchArchive(env, scope, { from: "rare" }, null, 10);
-    expect(first?.items).toEqual([]);
-    expect(first?.next).not.toBeNull();
-    let cursor = first?.next ?? null;
-    const found: string[] = [];
-    while (cursor !== null) {
-      const page = await searchArchive(env, scope, { from: "rare" }, cursor, 10);
-      found.push(...(page?.items.map(({ sender }) => sender) ?? []));
-      cursor = page?.next ?? null;
+    for (const scope of [
+      { kind: "account", account: 50, shard: 0 } as const,
+      { kind: "domain", domainId: 5 } as const,
+    ]) {
+      const large = asked({ q: "larger:8k" });
+      const first = await searchArchive(env, scope, large, null, 10);
+      expect(first?.items).toEqual([]);
+      expect(first?.next).not.toBeNull();
+      expect(await walk(scope, { q: "larger:8k" }, 10)).toEqual(["s"]);
     }
-    expect(found).toEqual(["Rare"]);
   });
 
   it.each(["x", "0", "0.1_", "0.-1", "99999.1"])("have no cursor %s", async (cursor) => {
-    expect(await searchArchive(env, ANN, {}, cursor, 10)).toBeNull();
+    expect(await searchArchive(env, ANN, asked({}), cursor, 10)).toBeNull();
   });
 });
