@@ -1,13 +1,13 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-export const NAMES = ["costs", "receiving", "failback", "memory", "growth", "mailbox"] as const;
+export const NAMES = ["costs", "receiving", "failback", "memory", "growth", "mailbox", "push"] as const;
 export type Name = (typeof NAMES)[number];
 
 export interface Arguments {
   readonly json: boolean;
   readonly names: readonly Name[];
-  /** Messages of the failback and of the receiving benchmark. */
+  /** Messages of the failback, the receiving and the push benchmark. */
   readonly messages: number;
   /** Round trips of the failback benchmark, milliseconds. */
   readonly latencies: readonly number[];

@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: what a message costs, how fast mail is received and given back, and how that and a
- * person's acts grow. `--only NAME` (again and
+ * `npm run bench`: what a message costs, how fast mail is received and given back, how that and a person's acts grow, and how
+ * soon those who watch hear of it. `--only NAME` (again and
  * again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it has started.
  */
 import { cpus, release, totalmem } from "node:os";
@@ -9,6 +9,7 @@ import { reportCosts } from "./costs/costs.ts";
 import { compareFailback } from "./failback/compare.ts";
 import { measureGrowth, measureMailbox } from "./growth/growth.ts";
 import { measureMemory } from "./memory/memory.ts";
+import { measurePush } from "./push/push.ts";
 import { measureReceiving } from "./receiving/receiving.ts";
 import { Reporter } from "./reporter.ts";
 import { undoOnSignals } from "./undo.ts";
@@ -20,6 +21,7 @@ const BENCHMARKS: Readonly<Record<Name, (options: Arguments, report: Reporter) =
   memory: measureMemory,
   growth: measureGrowth,
   mailbox: measureMailbox,
+  push: measurePush,
 };
 
 let options: Arguments;

@@ -49,10 +49,13 @@ export interface OwnPlace {
 type Portal = "waiting" | "again" | "sent" | OwnPlace;
 
 export interface Indexed {
+  readonly account: number;
   /** False: the index had it already, within REPEAT_WINDOW. */
   readonly isNew: boolean;
   /** Where its octets are: those of the first time, for a repeat. */
   readonly key: string;
+  /** The account's new state where the message came into a folder. */
+  readonly seq?: number;
 }
 
 /**
@@ -72,15 +75,17 @@ export async function indexMessage(
   const each = entries.map((entry) =>
     portal ? portalStatements(db, entry, share, portal) : archiveStatements(db, entry, share),
   );
-  const results = await db.batch<{ key: string }>([...first, ...each.flat(), selectKeys(db, entries)]);
+  const results = await db.batch<{ key: string; seq?: number }>([...first, ...each.flat(), selectKeys(db, entries)]);
   const keys = results.at(-1)?.results ?? [];
   let at = first.length + INSERT;
   return each.map((statements, index) => {
     const insert = results[at];
+    const seq = portal ? results[at + 1]?.results[0]?.seq : undefined;
     at += statements.length;
     const key = keys[index]?.key;
     if (!insert || key === undefined) throw new Error("the index did not keep the message");
-    return { isNew: insert.meta.changes > 0, key };
+    const account = entries[index]?.account ?? 0;
+    return { account, isNew: insert.meta.changes > 0, key, ...(seq === undefined ? {} : { seq }) };
   });
 }
 
@@ -101,7 +106,7 @@ function portalStatements(db: D1Database, entry: IndexEntry, share: number, port
   return [
     retire(db, entry),
     insertMessage(db, entry),
-    db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0").bind(account),
+    db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0 RETURNING seq").bind(account),
     db
       .prepare(
         `INSERT INTO placement (id, account, message, modseq, created, waiting, refusal, flags, keywords, internal_at)

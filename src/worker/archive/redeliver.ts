@@ -10,6 +10,7 @@ import { isOpen, isWriter } from "../deliver/session.ts";
 import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { openSecret } from "../identity/secret.ts";
+import { tellChanged } from "../push/tell.ts";
 import { within } from "../store/deadline.ts";
 import { findCopy, findMessage, type MessageRow } from "../store/messages.ts";
 import { placeInInbox } from "../store/placement-changes.ts";
@@ -68,6 +69,7 @@ async function toPortal(
     const own = same ? row.id : await findCopy(db, account, midOf(row), row.key);
     if (own === null) await copyToAccount(env, db, row, { account, domain: plan.domain.id, to: recipient });
     else await placeInInbox(db, account, own);
+    tellChanged(env, plan.domain.name, [{ account }]);
   }
   return {
     kind: "portal",

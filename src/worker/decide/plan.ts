@@ -69,7 +69,8 @@ function planOf(entry: DirectoryEntry, local: string): Plan {
     unseen: false,
     doubt: false,
     slowFinal: false,
-    watched: false,
+    // Not known: the object is told, should it hear.
+    watched: true,
     source: "directory",
   };
 }

@@ -71,13 +71,19 @@ export interface Plan {
   readonly doubt: boolean;
   /** A final reply was late within the last day. */
   readonly slowFinal: boolean;
-  /** Someone watches this domain's changes. */
+  /** Someone watches one of the recipient's mailboxes, or the domain: `changed` is to be reported once it is stored. */
   readonly watched: boolean;
   /** Which source answered: the object, or D1 in its stead. */
   readonly source: "object" | "directory";
 }
 
-/** What the mail's way tells the object after the fact. */
+/** A mailbox is in another state. `seq`: its account's counter; absent: to be read, where somebody watches. */
+export interface AccountChange {
+  readonly account: number;
+  readonly seq?: number;
+}
+
+/** What the mail's way, and whoever changes a mailbox, tells the object after the fact. */
 export type Report =
   /** `began`: unix milliseconds, when the attempt began; absent: now. */
   | { readonly kind: "outcome"; readonly recipient: string; readonly outcome: Outcome; readonly began?: number }
@@ -85,7 +91,10 @@ export type Report =
   /** `flights`: keys of those whose octets do not say that they went to the portal; absent: none. */
   | { readonly kind: "waiting"; readonly flights?: readonly string[] }
   | { readonly kind: "fate"; readonly state: FateState; readonly flights: readonly string[] }
-  | { readonly kind: "event"; readonly event: NewEvent };
+  | { readonly kind: "event"; readonly event: NewEvent }
+  | { readonly kind: "changed"; readonly changes: readonly AccountChange[] }
+  /** Whoever came in by the old password of these mailboxes has to come again. */
+  | { readonly kind: "login_changed"; readonly accounts: readonly number[] };
 
 /** An entry for the domain's log. Nothing secret, no message content. */
 export interface NewEvent {

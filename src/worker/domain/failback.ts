@@ -16,7 +16,7 @@ import type { Ramp } from "../failback/ramp.ts";
 import { runSlice, type SliceResult } from "../failback/slice.ts";
 import { backlogPage, markRefused, removeDelivered } from "../store/backlog.ts";
 import { hasTables, shardDb, shards } from "../store/shard.ts";
-import type { DomainFacts, FailbackRun, Route } from "./contract.ts";
+import type { AccountChange, DomainFacts, FailbackRun, Route } from "./contract.ts";
 import type { EventLog } from "./log.ts";
 import type { DomainMachine } from "./machine.ts";
 import type { DomainMemory } from "./memory.ts";
@@ -29,6 +29,8 @@ export interface FailbackParts {
   readonly log: EventLog;
   readonly flights: Flights;
   readonly world: () => World;
+  /** Whoever watches these mailboxes is told. */
+  readonly changed: (changes: readonly AccountChange[]) => void;
 }
 
 /** Registered addresses that a proof without a message asks for. */
@@ -108,7 +110,7 @@ export class DomainFailback {
   }
 
   #ports(domain: DomainFacts, route: Route, mayGoOn: () => boolean): FailbackPorts {
-    const { env, flights, machine, log } = this.#parts;
+    const { env, flights, machine, log, changed } = this.#parts;
     const world = this.#parts.world();
     return {
       flights,
@@ -124,8 +126,9 @@ export class DomainFailback {
         // A database that was bound before its tables were made has nobody's mail.
         return (await hasTables({ number, db })) ? backlogPage(db, domain.id, after, limit) : [];
       },
-      removeDelivered: (shard, placements) => removeDelivered(shardDb(env, shard), placements),
-      markRefused: (shard, placements, reply) => markRefused(shardDb(env, shard), placements, reply),
+      removeDelivered: async (shard, placements) => changed(await removeDelivered(shardDb(env, shard), placements)),
+      markRefused: async (shard, placements, reply) =>
+        changed(await markRefused(shardDb(env, shard), placements, reply)),
       observe: (recipient, outcome, began) => {
         machine.apply({ kind: "delivery", recipient, outcome, began }, world.now());
       },

@@ -6,13 +6,16 @@ import type { DomainMemory, Remembered } from "./memory.ts";
 export class DomainMachine {
   readonly #memory: DomainMemory;
   readonly #log: EventLog;
+  /** Told after the mode has changed and is stored. */
+  readonly #changed: () => void;
   /** Milliseconds between probes of a healthy origin. */
   readonly healthy: number;
 
-  constructor(memory: DomainMemory, log: EventLog, healthy: number) {
+  constructor(memory: DomainMemory, log: EventLog, healthy: number, changed: () => void) {
     this.#memory = memory;
     this.#log = log;
     this.healthy = healthy;
+    this.#changed = changed;
   }
 
   /**
@@ -56,6 +59,7 @@ export class DomainMachine {
     if (effect.kind === "changed") {
       const { from, to, cause, actor } = effect;
       this.#log.append({ kind: "mode_changed", actor, data: { from, to, cause } }, now);
+      this.#changed();
     } else if (effect.kind === "log") {
       this.#log.append({ kind: effect.event, actor: effect.actor, data: effect.data }, now);
     }

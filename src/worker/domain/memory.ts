@@ -87,6 +87,16 @@ export class DomainMemory {
     return row ? (JSON.parse(row.holders) as Holder[]) : [];
   }
 
+  /** The shard of each mailbox, by its number; null where no domain is held. */
+  places(): ReadonlyMap<number, number> | null {
+    if (!this.#held) return null;
+    const places = new Map<number, number>();
+    for (const { holders } of this.#db.select({ holders: address.holders }).from(address).all()) {
+      for (const { account, shard } of JSON.parse(holders) as Holder[]) places.set(account, shard);
+    }
+    return places;
+  }
+
   /** A few registered local parts with their holders. */
   someAddresses(limit: number): { readonly local: string; readonly holders: readonly Holder[] }[] {
     const rows = this.#db.select().from(address).orderBy(address.local).limit(limit).all();

@@ -8,17 +8,22 @@ import { resolveRecipient } from "../decide/recipient.ts";
 import type { Env } from "../env.ts";
 import type { Fate, Taken } from "../failback/fates.ts";
 import { Flights } from "../failback/flights.ts";
+import { backlogOf } from "../store/backlog-totals.ts";
+import { shardDb } from "../store/shard.ts";
+import { statesOf } from "../store/states.ts";
 import type { DomainRpc, DomainStatus, LateFinal, LoggedEvent, Plan, Report } from "./contract.ts";
 import { hasTables, migrateDatabase, openDatabase } from "./database.ts";
 import { copyOf, type DirectoryCopy, factsOf } from "./directory.ts";
 import { EventLog } from "./log.ts";
 import { DomainMachine } from "./machine.ts";
 import { DomainMemory } from "./memory.ts";
+import { News } from "./news.ts";
 import { realWorld } from "./origin.ts";
 import { waitAtMost } from "./patience.ts";
 import { ProbeRing } from "./probes.ts";
 import { Rounds } from "./rounds.ts";
 import { SeenAddresses } from "./seen.ts";
+import { type Watcher, Watchers } from "./watchers.ts";
 
 /** Probes that a status shows. */
 const PROBES_SHOWN = 50;
@@ -32,6 +37,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
   #seen = new SeenAddresses(this.#db);
   #flights = new Flights(this.#db);
   #memory = new DomainMemory(this.#db, false);
+  #news = this.#makeNews();
   #rounds = this.#makeRounds();
   /** What the alarm is set to, unix milliseconds; undefined: not known. */
   #armed: number | null | undefined = undefined;
@@ -61,7 +67,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       // One recipient's deferral is no doubt yet; what the origin takes in between counts all the same.
       doubt: inDoubt(held.mode.scales) || held.mode.scales.deferrals.length > 0,
       slowFinal: held.slowUntil > this.world.now(),
-      watched: this.ctx.getWebSockets().length > 0,
+      watched: this.#news.wanted(recipient.holders.map(({ account }) => account)),
       source: "object",
     };
   }
@@ -70,6 +76,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     if (!this.#memory.held) return;
     for (const report of reports) this.#take(report, this.world.now());
     await this.#arm();
+    await this.#news.changed(reports.flatMap((report) => (report.kind === "changed" ? report.changes : [])));
   }
 
   async choose(choice: "normal" | "emergency" | "auto", actor: string): Promise<ModeView> {
@@ -84,8 +91,11 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
 
   async reload(name: string): Promise<void> {
     const copy = await copyOf(this.env, name);
-    if (copy) await this.#adopt(copy);
+    if (copy && !hasTables(this.ctx.storage)) await migrateDatabase(this.#db);
+    const reloaded = this.#news.aboutToReload();
+    if (copy) this.#adopt(copy);
     else if (this.#memory.held) this.#memory.forget();
+    reloaded();
     await this.#arm();
   }
 
@@ -160,8 +170,28 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       console.error("the rounds of a domain failed", this.#memory.held?.domain.name, error);
       this.#afterDefect(error);
     } finally {
+      this.#news.glance();
       await this.#arm();
     }
+  }
+
+  /**
+   * A watcher (core/protocol/push/frames.ts), from within the Worker: `/account/NUMBER?since=STATE`, `/domain` or `/gateway`.
+   * 404 where the object knows no such domain or mailbox, 429 where too many watch.
+   */
+  override async fetch(request: Request): Promise<Response> {
+    const asked = readWatch(request);
+    return asked ? this.#news.open(asked.watcher, asked.since) : new Response("no such watch", { status: 400 });
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    await this.#news.hear(socket, message);
+  }
+
+  /** The platform takes it off its list; the other end is answered. */
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    // 1005, 1006 and 1015 may not be sent (RFC 6455 §7.4.1).
+    socket.close(code === 1005 || code === 1006 || code === 1015 ? 1000 : code);
   }
 
   #take(report: Report, now: number): void {
@@ -177,6 +207,12 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
       case "waiting":
         this.#flights.fates.note(report.flights ?? [], "waiting", now);
         this.#rounds.failback.expect(now);
+        this.#news.domain();
+        return;
+      case "changed":
+        return; // told when all has been taken
+      case "login_changed":
+        for (const account of report.accounts) this.#news.ended(account, "login");
         return;
       case "fate":
         this.#flights.fates.note(report.flights, report.state, now);
@@ -187,8 +223,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     }
   }
 
-  async #adopt(copy: DirectoryCopy): Promise<void> {
-    if (!hasTables(this.ctx.storage)) await migrateDatabase(this.#db);
+  #adopt(copy: DirectoryCopy): void {
     const held = this.#memory.held;
     const same = held?.domain.id === copy.facts.id ? held : null;
     if (same && same.domain.version > copy.facts.version) return; // a later reload was faster
@@ -237,9 +272,29 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     this.#rounds = this.#makeRounds();
   }
 
+  #makeNews(): News {
+    const stamp = () => this.world.stamp();
+    return new News({
+      watchers: new Watchers(this.ctx, stamp),
+      places: () => this.#memory.places(),
+      picture: () => {
+        const held = this.#memory.held;
+        if (!held) return null;
+        const { mode, since, cause } = viewOf(held.mode);
+        return { mode, since, cause, run: held.failback.run };
+      },
+      states: (shard, accounts) => statesOf(shardDb(this.env, shard), accounts),
+      backlog: async () => backlogOf(this.env, this.#memory.held?.domain.id ?? 0),
+      clock: stamp,
+      pause: (milliseconds) => this.world.pause(milliseconds),
+    });
+  }
+
   #makeRounds(): Rounds {
-    const machine = new DomainMachine(this.#memory, this.#log, healthyInterval(this.env));
+    const news = this.#news;
+    const machine = new DomainMachine(this.#memory, this.#log, healthyInterval(this.env), () => news.domain());
     return new Rounds({
+      changed: (changes) => void news.changed(changes),
       env: this.env,
       memory: this.#memory,
       machine,
@@ -259,4 +314,15 @@ function healthyInterval(env: Env): number {
 
 function sameRoute(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function readWatch(request: Request): { readonly watcher: Watcher; readonly since: number | null } | null {
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return null;
+  const { pathname, searchParams } = new URL(request.url);
+  const [, kind, number] = /^\/(account|domain|gateway)(?:\/([1-9]\d{0,15}))?$/.exec(pathname) ?? [];
+  if (kind === "account") {
+    const since = searchParams.get("since");
+    return { watcher: { kind, account: Number(number) }, since: since === null ? null : Number(since) };
+  }
+  return kind === "domain" || kind === "gateway" ? { watcher: { kind }, since: null } : null;
 }

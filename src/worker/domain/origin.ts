@@ -1,4 +1,4 @@
-/** The origin and the stores as a domain's object sees them; tests put their own in their place. */
+/** The origin, the stores and the time as a domain's object sees them; tests put their own in their place. */
 import { STORE_TIMEOUT } from "../../core/limits.ts";
 import { getRaw } from "../archive/raw.ts";
 import { type ProbeResult, probe } from "../decide/probe.ts";
@@ -13,6 +13,9 @@ import type { Route } from "./contract.ts";
 export interface World {
   /** Unix milliseconds. */
   now(): number;
+  /** Unix milliseconds of the clock that the platform stamps watchers' pings with. */
+  stamp(): number;
+  pause(milliseconds: number): Promise<void>;
   /** 0 to 1. */
   random(): number;
   probe(route: Route): Promise<ProbeResult>;
@@ -24,6 +27,8 @@ export function realWorld(env: Env): World {
   const secret = (encrypted: string, keyId: string): Promise<string> => openSecret(env, encrypted, keyId);
   return {
     now: () => Date.now(),
+    stamp: () => Date.now(),
+    pause: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
     random: () => Math.random(),
     probe: (route) => probe(route, { openSecret: secret, helo: env.HOSTNAME, relay: env, now: () => Date.now() }),
     open: (route) => openRoute(route, secret, { helo: env.HOSTNAME, relay: env }),

@@ -1,11 +1,12 @@
 /** The final dot: what the table's row says becomes true, and only then the sender hears it. */
 import { rowFor } from "../../core/decision.ts";
-import { INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
+import { INDEX_TIMEOUT, STORE_TIMEOUT, WATCH_SETTLE } from "../../core/limits.ts";
 import type { Outcome, Reply } from "../../core/outcome.ts";
 import { extract } from "../archive/extract.ts";
 import { type IndexEntry, type Indexed, indexMessage } from "../archive/index.ts";
 import type { Extracted } from "../archive/meta.ts";
 import { copyRaw, getRaw } from "../archive/raw.ts";
+import type { AccountChange } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
@@ -114,12 +115,40 @@ export async function completeEarlier(planned: Planned, content: Content, unstor
 async function keepInPortal(planned: Planned, content: Content, unstored: unknown): Promise<void> {
   const { accepted, earlier } = planned;
   if (unstored !== null && !accepted.every(({ to }) => earlier?.has(to))) throw unstored;
-  await discardSpare(planned, await index(planned, content, { portal: "waiting" }));
+  let entries: readonly Indexed[];
+  try {
+    entries = await index(planned, content, { portal: "waiting" });
+  } catch (error) {
+    // Some shard may have taken its rows.
+    const holders = accepted.flatMap(({ plan }) => plan.recipient.holders);
+    tellWatchers(planned, holders);
+    throw error;
+  }
+  tellWatchers(planned, entries);
+  await discardSpare(planned, entries);
 }
 
 /** A repeat that the index knows: it has its own octets, these are spare. Not where they are what a row points to. */
 async function discardSpare({ env, key }: Planned, entries: readonly Indexed[]): Promise<void> {
   if (entries.every((entry) => entry.key !== key)) await discard(env.MAIL, key);
+}
+
+/**
+ * Only where the domain's object says that somebody watches, or said so too long ago: whoever began to watch meanwhile looks once
+ * more when WATCH_SETTLE is over.
+ */
+function tellWatchers(
+  { reports, accepted, begun }: Planned,
+  changed: readonly (AccountChange & { isNew?: boolean })[],
+) {
+  const [first] = accepted;
+  const watched = accepted.some(({ plan }) => plan.watched) || Date.now() - begun > WATCH_SETTLE - INDEX_TIMEOUT;
+  if (!first || !watched) return;
+  const changes = changed.filter(({ isNew }) => isNew !== false);
+  reports.changed(
+    first.plan,
+    changes.map(({ account, seq }) => ({ account, ...(seq === undefined ? {} : { seq }) })),
+  );
 }
 
 const flightsOf = ({ accepted, key }: Planned): string[] => accepted.map(({ to }) => flightKey(key, to));

@@ -5,7 +5,7 @@ import { PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { describeOutcome } from "../../core/outcome.ts";
 import type { FateState } from "../../core/verdict.ts";
-import type { NewEvent, Plan, Report } from "../domain/contract.ts";
+import type { AccountChange, NewEvent, Plan, Report } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import { localPartOf } from "./recipients.ts";
@@ -56,6 +56,13 @@ export class Reports {
     this.#pending.push({ kind: "fate", state, flights });
   }
 
+  /** Mailboxes have something new, and `plan` says that somebody watches. */
+  changed(plan: Plan, changes: readonly AccountChange[]): void {
+    if (changes.length === 0) return;
+    this.#domain = plan.domain.name;
+    this.#pending.push({ kind: "changed", changes });
+  }
+
   event(plan: Plan, event: NewEvent): void {
     this.#domain = plan.domain.name;
     this.#pending.push({ kind: "event", event });
@@ -97,6 +104,8 @@ function describe(report: Report): string {
       return `${report.state} ${JSON.stringify(report.flights)}`;
     case "seen":
     case "waiting":
+    case "changed":
+    case "login_changed":
       return report.kind;
   }
 }

@@ -1,8 +1,11 @@
-/** The backlog of all domains of a shard at once, for the metrics and the list of domains. */
+/** The backlog in numbers: of one domain over all shards, and of all domains of a shard, for the metrics and the list of domains. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import type { Env } from "../env.ts";
+import { backlogCounts } from "./backlog.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
 import { livesHere } from "./moved.ts";
+import { shardsInUse } from "./shard.ts";
 
 export interface DomainBacklog {
   readonly domain: number;
@@ -25,4 +28,13 @@ export async function backlogTotals(db: D1Database): Promise<DomainBacklog[]> {
     "D1 totals of the backlog",
   );
   return results;
+}
+
+/** Of one domain, over all shards. */
+export async function backlogOf(env: Env, domainId: number): Promise<{ waiting: number; refused: number }> {
+  const counts = await Promise.all((await shardsInUse(env)).map(({ db }) => backlogCounts(db, domainId)));
+  return counts.reduce(
+    (sum, { waiting, refused }) => ({ waiting: sum.waiting + waiting, refused: sum.refused + refused }),
+    { waiting: 0, refused: 0 },
+  );
 }

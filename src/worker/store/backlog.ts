@@ -4,6 +4,7 @@ import type { MessageMeta } from "../archive/meta.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
 import { livesHere } from "./moved.ts";
+import type { AccountState } from "./states.ts";
 
 /** 2^32, see `placement.waiting` in shard.schema.ts. */
 const DOMAIN_STRIDE = 4_294_967_296;
@@ -88,40 +89,48 @@ const GONE = "gone = n.modseq, waiting = NULL";
  * The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over, and those
  * whose mailbox has moved: the run meets them on the other shard, and knows that they were delivered.
  */
-export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, livesHere("p"), GONE, []);
+export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+  return leaveBacklog(db, placementIds, livesHere("p"), GONE, []);
 }
 
 /** A person does not want them delivered. @throws where the mailbox has moved meanwhile */
-export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, "true", GONE, []);
+export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+  return leaveBacklog(db, placementIds, "true", GONE, []);
 }
 
 /**
  * The origin refused them: they stay in the inbox, marked, and are not offered to it again by themselves.
  * @param refusalJson the origin's reply, JSON of `Reply` (core/outcome.ts)
  */
-export async function markRefused(db: D1Database, placementIds: readonly number[], refusalJson: string): Promise<void> {
-  await leaveBacklog(db, placementIds, livesHere("p"), "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
+export async function markRefused(
+  db: D1Database,
+  placementIds: readonly number[],
+  refusalJson: string,
+): Promise<AccountState[]> {
+  return leaveBacklog(db, placementIds, livesHere("p"), "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
 }
 
-/** One step of its account's counter and one change for each, in one batch; a repeat changes nothing. @param which a condition on `p` */
+/**
+ * One step of its account's counter and one change for each, in one batch; a repeat changes nothing.
+ * @param which a condition on `p`
+ * @returns the accounts as they are now; those of which nothing changed are not among them
+ */
 async function leaveBacklog(
   db: D1Database,
   ids: readonly number[],
   which: string,
   change: string,
   values: string[],
-): Promise<void> {
-  if (ids.length === 0) return;
+): Promise<AccountState[]> {
+  if (ids.length === 0) return [];
   const list = JSON.stringify(ids);
   const theirs = `json_each(?1) e CROSS JOIN placement p ON p.id = e.value WHERE p.waiting > 0 AND p.gone IS NULL AND ${which}`;
-  await within(
-    db.batch([
+  const [step] = await within(
+    db.batch<AccountState>([
       db
         .prepare(
           `UPDATE account SET seq = seq + n.changes FROM (SELECT p.account, count(*) AS changes FROM ${theirs} GROUP BY 1) n
-           WHERE account.id = n.account`,
+           WHERE account.id = n.account RETURNING id AS account, seq`,
         )
         .bind(list),
       db
@@ -136,6 +145,7 @@ async function leaveBacklog(
     INDEX_TIMEOUT,
     "D1 batch of the backlog",
   );
+  return step?.results ?? [];
 }
 
 /** How many wait for the origin, and how many it refused, on this shard. */
@@ -192,8 +202,8 @@ export async function waitingOf(db: D1Database, account: number): Promise<{ id: 
 }
 
 /** They stay in the inbox and are not to be redelivered any more. @throws where the mailbox has moved meanwhile */
-export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<void> {
-  await leaveBacklog(db, placementIds, "true", "waiting = NULL", []);
+export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+  return leaveBacklog(db, placementIds, "true", "waiting = NULL", []);
 }
 
 /** The placements of messages that wait. @param messages their own numbers */

@@ -58,8 +58,8 @@ describe("a transaction", () => {
     const fresh = entryOf(account + 1, { key: "archive/again" });
     const results = await indexMessage(db, [{ ...old, key: "archive/again" }, fresh], { portal: "waiting" });
     expect(results).toEqual([
-      { isNew: false, key: old.key },
-      { isNew: true, key: "archive/again" },
+      { account, isNew: false, key: old.key },
+      { account: account + 1, isNew: true, key: "archive/again", seq: 1 },
     ]);
   });
 
@@ -94,9 +94,9 @@ describe("a repeat", () => {
     expect(await findRepeat(db, account, mid, once, within)).toMatchObject({ key: first.key, at: first.at });
     expect(await findRepeat(db, account, mid, once, within + 1)).toBe(null);
     const [late] = await indexMessage(db, [{ ...first, at: within, key: "archive/late" }], { portal: "waiting" });
-    expect(late).toEqual({ isNew: false, key: first.key });
+    expect(late).toEqual({ account, isNew: false, key: first.key });
     const [later] = await indexMessage(db, [{ ...first, at: within + 1, key: "archive/later" }], { portal: "waiting" });
-    expect(later).toEqual({ isNew: true, key: "archive/later" });
+    expect(later).toEqual({ account, isNew: true, key: "archive/later", seq: 2 });
     expect(await rowsOf(account)).toHaveLength(2);
   });
 

@@ -6,7 +6,7 @@ import type { DomainStatus } from "../../domain/contract.ts";
 import type { Env } from "../../env.ts";
 import { type Principal, scopeOf } from "../../identity/principal.ts";
 import { createAccount } from "../../store/accounts.ts";
-import { backlogCounts } from "../../store/backlog.ts";
+import { backlogOf } from "../../store/backlog-totals.ts";
 import { directory } from "../../store/directory.ts";
 import {
   type DomainChange,
@@ -18,7 +18,7 @@ import {
   updateDomain,
 } from "../../store/domains.ts";
 import { findMailbox, listMailboxes, unchosenMailboxes } from "../../store/mailboxes.ts";
-import { shardDb, shardsInUse } from "../../store/shard.ts";
+import { shardDb } from "../../store/shard.ts";
 import { FORBIDDEN, invalid, notFound, type Problem, unavailable } from "../problem.ts";
 import { changeOrigin, type OriginChange } from "./origin.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";
@@ -199,13 +199,4 @@ async function statusOf(env: Env, name: string): Promise<DomainStatus | null> {
     console.error(`the object of ${name} does not tell its status:`, error);
     return null;
   }
-}
-
-/** Over all shards. */
-export async function backlogOf(env: Env, domainId: number): Promise<{ waiting: number; refused: number }> {
-  const counts = await Promise.all((await shardsInUse(env)).map(({ db }) => backlogCounts(db, domainId)));
-  return counts.reduce(
-    (sum, { waiting, refused }) => ({ waiting: sum.waiting + waiting, refused: sum.refused + refused }),
-    { waiting: 0, refused: 0 },
-  );
 }

@@ -5,6 +5,7 @@ import { logEvent, tellDomain } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { hashPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from "../../identity/password.ts";
 import type { Principal } from "../../identity/principal.ts";
+import { tellLoginChanged } from "../../push/tell.ts";
 import { createAccounts } from "../../store/accounts.ts";
 import { directory } from "../../store/directory.ts";
 import type { DomainRow } from "../../store/domains.ts";
@@ -133,6 +134,7 @@ export async function saveMailbox(
   };
   await updateMailbox(db, current, local, change);
   await tellDomain(env, domain.name);
+  if (password !== undefined) tellLoginChanged(env, domain.name, current.id);
   await logEvent(env, domain.name, {
     kind: "mailbox_changed",
     actor: principal.name,

@@ -8,6 +8,7 @@ import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { flightKey } from "../../failback/ports.ts";
 import { withdrawn } from "../../failback/withdraw.ts";
+import { tellChanged } from "../../push/tell.ts";
 import { discardWaiting, keepInPortal, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
 import { type Problem, unavailable } from "../problem.ts";
@@ -95,7 +96,7 @@ async function release(
       for (const shard of new Set(slice.map((message) => message.shard))) {
         const ids = slice.filter((message) => message.shard === shard).map(({ id }) => id);
         const db = shardDb(env, shard);
-        await (choice === "keep" ? keepInPortal(db, ids) : discardWaiting(db, ids));
+        tellChanged(env, domain, await (choice === "keep" ? keepInPortal(db, ids) : discardWaiting(db, ids)));
       }
     },
     () => {

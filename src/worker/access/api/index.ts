@@ -5,6 +5,7 @@ import { notFound, type Problem, type ProblemStatus, problemResponse } from "../
 import { type Api, newApi } from "./api.ts";
 import { archiveApi } from "./archive.ts";
 import { domainsApi } from "./domains.ts";
+import { eventsApi } from "./events.ts";
 import { healthApi } from "./health.ts";
 import { mailApi } from "./mail.ts";
 import { mailActsApi } from "./mail-acts.ts";
@@ -54,6 +55,7 @@ export function createApi(): Api {
     mailActsApi,
     mailOctetsApi,
     mailApi,
+    eventsApi,
     reindexApi,
     shardsApi,
   ];

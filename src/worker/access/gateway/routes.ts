@@ -1,13 +1,18 @@
 /** What gateways may call. Each request is signed (core/protocol/gateway/signature.ts). */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { NonceMemory, parseSecrets, verifyRequest } from "../../../core/protocol/gateway/signature.ts";
 import type { Env } from "../../env.ts";
+import { openWatch } from "../../push/watch.ts";
 import { AT_MX_PORT } from "../../receive/patience.ts";
 import { openTransaction } from "../../receive/transaction.ts";
-import { problemResponse } from "../problem.ts";
+import { notFound, type Problem, problemResponse, unavailable } from "../problem.ts";
 import { converse } from "./conversation.ts";
 
 const nonces = new NonceMemory();
+
+const UPGRADE: Problem = { status: 400, code: "upgrade_required", detail: "This address speaks WebSocket only." };
+
+const isUpgrade = (c: Context): boolean => c.req.header("upgrade")?.toLowerCase() === "websocket";
 
 export const gatewayRoutes = new Hono<{ Bindings: Env }>();
 
@@ -27,9 +32,7 @@ gatewayRoutes.use(async (c, next) => {
 });
 
 gatewayRoutes.get("/gateway/transaction", (c) => {
-  if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
-    return problemResponse(c, { status: 400, code: "upgrade_required", detail: "This address speaks WebSocket only." });
-  }
+  if (!isUpgrade(c)) return problemResponse(c, UPGRADE);
   const { 0: theirs, 1: ours } = new WebSocketPair();
   ours.binaryType = "arraybuffer";
   ours.accept();
@@ -38,6 +41,17 @@ gatewayRoutes.get("/gateway/transaction", (c) => {
     converse(ours, (client, mail) => openTransaction(env, executionCtx, client, mail, null, AT_MX_PORT)),
   );
   return new Response(null, { status: 101, webSocket: theirs });
+});
+
+/** Changes of the mailboxes that the gateway will name, core/protocol/push/frames.ts; the domain's object holds the socket. */
+gatewayRoutes.get("/gateway/watch/:domain", async (c) => {
+  if (!isUpgrade(c)) return problemResponse(c, UPGRADE);
+  const opened = await openWatch(c.env, c.req.param("domain"), { kind: "gateway" });
+  if (typeof opened !== "string") return opened;
+  if (opened === "none") return problemResponse(c, notFound("such domain"));
+  if (opened === "failed") return problemResponse(c, unavailable("The domain's object does not answer; try again."));
+  const detail = "Too many watch this domain already.";
+  return problemResponse(c, { status: 429, code: "too_many_watchers", detail, retryAfter: 60 });
 });
 
 gatewayRoutes.notFound((c) =>

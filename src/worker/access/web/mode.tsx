@@ -1,6 +1,6 @@
 /** The switch: a page that says what will happen and how much mail waits, then the act. */
 import { Hono } from "hono";
-import { backlogOf } from "../actions/domains.ts";
+import { backlogOf } from "../../store/backlog-totals.ts";
 import { chooseMode } from "../actions/mode.ts";
 import { messages } from "../actions/waiting.ts";
 import { type AppContext, type AppEnv, principalOf } from "../context.ts";

@@ -8,6 +8,7 @@ import { shardDb } from "../../store/shard.ts";
 import { headRaw } from "../raw.ts";
 import type { Copy, ReindexCounts, ReindexProblem } from "./contract.ts";
 import type { Expected } from "./copies.ts";
+import { tellOfCopies } from "./present.ts";
 import { type ReadMessage, readMessage } from "./read.ts";
 import { type ReadCopy, type Written, writeCopies } from "./write.ts";
 
@@ -45,7 +46,17 @@ export async function indexGroup(env: Env, group: readonly Expected[], account: 
     };
     const written = await writeCopies(env, shardDb(env, shard), theirs, failed);
     for (const one of theirs) tally(one, written.get(one), account);
+    const changed = theirs.filter((one) => isChange(one, written.get(one)));
+    tellOfCopies(
+      env,
+      changed.map(({ copy }) => copy),
+    );
   }
+}
+
+/** A folder has something new, or not any more. */
+function isChange({ verdict }: ReadCopy, written: Written | undefined): boolean {
+  return written === "amended" || (written === "indexed" && verdict.place !== "archive");
 }
 
 function tally({ copy, verdict }: ReadCopy, written: Written | undefined, { counts, problem }: Account): void {

@@ -1,6 +1,7 @@
 /** Which copies have a row already: found without reading their octets, where that is cheap. */
 import type { Verdict } from "../../../core/verdict.ts";
 import type { Env } from "../../env.ts";
+import { tellChanged } from "../../push/tell.ts";
 import { keepInPortal, markRefused, removeDelivered, waitingPlacements } from "../../store/backlog.ts";
 import { firstSince, keptRows } from "../../store/expiry.ts";
 import { rowsNear } from "../../store/messages.ts";
@@ -52,7 +53,7 @@ export async function settlePresent(env: Env, present: ReadonlyMap<Copy, number>
     const { place, by } = copy.verdict(true);
     return by === "known" && place !== "waiting" && copy.metadata.direction === "in";
   });
-  let changed = 0;
+  const changed: Copy[] = [];
   for (const [shard, theirs] of Map.groupBy(settled, ([copy]) => copy.shard)) {
     const db = shardDb(env, shard);
     const copies = new Map(theirs.map(([copy, id]) => [id, copy]));
@@ -60,10 +61,23 @@ export async function settlePresent(env: Env, present: ReadonlyMap<Copy, number>
       const copy = copies.get(message);
       if (!copy) continue;
       await settleAs(db, copy.verdict(true).place, [id], copy.reply);
-      changed++;
+      changed.push(copy);
     }
   }
-  return changed;
+  tellOfCopies(env, changed);
+  return changed.length;
+}
+
+/** Whoever watches the mailboxes of these copies. */
+export function tellOfCopies(env: Env, copies: readonly Copy[]): void {
+  for (const [domain, theirs] of Map.groupBy(copies, ({ metadata }) => metadata.domain)) {
+    const accounts = new Set(theirs.map(({ account }) => account));
+    tellChanged(
+      env,
+      domain,
+      [...accounts].map((account) => ({ account })),
+    );
+  }
 }
 
 /** What waits, waits no more. @param reply JSON of the origin's reply */
