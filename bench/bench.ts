@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: what a message costs, how fast mail is received and given back, how that and a person's acts grow, and how
- * soon those who watch hear of it. `--only NAME` (again and
- * again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it has started.
+ * `npm run bench`: what a message costs, how fast mail is received and given back, how that and a person's acts grow, and how soon
+ * those who watch hear of it. `--only NAME` (again and again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it
+ * has started.
  */
 import { cpus, release, totalmem } from "node:os";
 import { type Arguments, type Name, parseArguments } from "./arguments.ts";

@@ -429,8 +429,6 @@ export const WATCH_PING = 30_000;
 export const WATCH_SILENCE = 100_000;
 /** Octets sent to a watcher between two of its pings: more, and it does not read. Some 15,000 changes. */
 export const WATCH_UNREAD_BYTES = 1024 * 1024;
-/** The domain's object is told of a change of a mailbox; nobody waits for it. */
-export const TELL_TIMEOUT = 5_000;
 /** Mail planned while nobody watched is told of only where its store takes longer: so long after a watcher came, it is looked for. */
 export const WATCH_SETTLE = EMAIL_TIME + 3 * INDEX_TIMEOUT;
 /** Plans for mailboxes that nobody watches, remembered for WATCH_SETTLE; with more, each new watcher is looked after. */

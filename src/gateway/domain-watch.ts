@@ -30,6 +30,8 @@ import type { WorkerLink } from "./transaction.ts";
 /** `seq` null: something may have changed, and nobody knows what. */
 export type Change =
   | { readonly kind: "changed"; readonly seq: number | null }
+  /** A message came into the archive, and into no folder; what was missed of this is not told. */
+  | { readonly kind: "archived" }
   | { readonly kind: "ended"; readonly why: EndReason };
 
 export type Listener = (change: Change) => void;
@@ -218,6 +220,11 @@ export class DomainWatch {
       case "changed": {
         const watched = this.#watched.get(frame.account);
         if (watched?.known.hear(frame.seq)) this.#call(watched, { kind: "changed", seq: frame.seq });
+        break;
+      }
+      case "archived": {
+        const watched = this.#watched.get(frame.account);
+        if (watched) this.#call(watched, { kind: "archived" });
         break;
       }
       case "ended": {

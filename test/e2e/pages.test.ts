@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
 import { createTransport } from "nodemailer";
-import { type Browser, chromium, type Page, type Request } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page, type Request } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Service } from "../../src/local/demo/service.ts";
 
@@ -51,6 +51,23 @@ afterAll(async () => {
   await service?.stop();
   rmSync(state, { recursive: true, force: true });
 });
+
+async function deliver(subject: string): Promise<void> {
+  const { host, port } = service.addresses.mx;
+  const sender = createTransport({ host, port, ignoreTLS: true });
+  await sender.sendMail({ from: "j@example.net", to: "alice@example.org", subject, text: "Hello." });
+  sender.close();
+}
+
+async function signedIn(context: BrowserContext): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(url("/login"));
+  await page.fill("#email", "alice@example.org");
+  await page.fill("#password", PASSWORD);
+  await page.click("main button[type=submit]");
+  await page.waitForURL("**/mail");
+  return page;
+}
 
 const url = (where: string): string => new URL(where, service.addresses.http).href;
 
@@ -181,6 +198,60 @@ describe("without script", () => {
     await settings.click();
     expect(await destination.inputValue()).toBe("inside.forward.example");
     expect(await page.getByLabel("What cannot be forwarded").inputValue()).toBe("gateway");
+    await context.close();
+  });
+});
+
+describe("a page that is left open", () => {
+  beforeAll(() => service.call("PUT", "/api/domains/example.org/mode", { mode: "emergency" }));
+
+  it("shows a message that comes, and keeps where the keyboard is", async () => {
+    const context = await browser.newContext();
+    const page = await signedIn(context);
+    await page.getByRole("link", { name: "Numbers" }).focus();
+    await deliver("While you were looking");
+    await page.getByRole("link", { name: "While you were looking" }).waitFor();
+    const focused = await page.evaluate(() => document.activeElement?.textContent ?? "");
+    expect(focused).toContain("Numbers");
+    const [unread] = await page.locator("#folders b").allTextContents();
+    await deliver("And again");
+    await page.getByText("And again").waitFor();
+    expect(await page.locator("#folders b").allTextContents()).not.toEqual([unread]);
+    await inspect(page, "/mail, renewed");
+    await context.close();
+  });
+
+  it("shows what came while nobody looked at it", async () => {
+    const context = await browser.newContext();
+    const page = await signedIn(context);
+    const hide = (hidden: boolean) =>
+      page.evaluate((state) => {
+        Object.defineProperty(document, "hidden", { configurable: true, value: state });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, hidden);
+    await hide(true);
+    await deliver("Behind another window");
+    await hide(false);
+    await page.getByRole("link", { name: "Behind another window" }).waitFor();
+    await context.close();
+  });
+
+  it("shows an administrator the mode and the backlog as they change, and keeps what is typed", async () => {
+    const context = await browser.newContext();
+    await context.addCookies([{ name: "holdfast", value: TOKEN, url: service.addresses.http }]);
+    const page = await context.newPage();
+    await page.goto(url("/panel/domains/example.org"));
+    await page.locator("#settings summary").click();
+    await page.fill("#postmaster", "half an addr");
+    const waits = Number(await page.locator("#domain-figures dd").first().textContent());
+    await deliver("For the backlog");
+    await page.locator("#domain-figures dd", { hasText: String(waits + 1) }).waitFor();
+    await service.call("PUT", "/api/domains/example.org/mode", { mode: "normal" });
+    await page.getByRole("heading", { name: "Normal" }).waitFor();
+    expect(await page.evaluate(() => document.body.className)).toBe("");
+    expect(await page.inputValue("#postmaster")).toBe("half an addr");
+    await service.call("PUT", "/api/domains/example.org/mode", { mode: "emergency" });
+    await page.getByRole("heading", { name: "Emergency" }).waitFor();
     await context.close();
   });
 });

@@ -91,7 +91,7 @@ it("mail is told of at once, also to an object that slept, and what came while n
   const reading = await stream(token, states);
   const heard: Change[] = [];
   watch.watch(account, null, (change) => void heard.push(change));
-  const seqs = () => heard.map((change) => (change.kind === "changed" ? change.seq : change.why));
+  const seqs = () => heard.map((change) => (change.kind === "changed" ? change.seq : change.kind));
   await vi.waitFor(() => expect([states, seqs()]).toEqual([["0"], [0]]), PATIENCE);
 
   await send();

@@ -8,6 +8,7 @@ import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { firstNumberOf, nextArchiveNumber, nextNumber, OWN } from "../store/numbers.ts";
+import { STATE, type Written } from "../store/states.ts";
 import { columnValues, fullText, insertFullText } from "./full-text.ts";
 import type { Extracted, MessageMeta, Receipt } from "./meta.ts";
 import { threadMatch, threadTokens } from "./thread.ts";
@@ -89,6 +90,16 @@ export async function indexMessage(
   });
 }
 
+/** The same, into a folder, for whoever tells those who watch it. */
+export async function placeMessage(
+  db: D1Database,
+  entries: readonly IndexEntry[],
+  portal: Portal,
+): Promise<Written<Indexed[]>> {
+  const value = await indexMessage(db, entries, { portal });
+  return { value, states: value.flatMap(({ account, seq }) => (seq === undefined ? [] : [{ account, seq }])) };
+}
+
 /** Which of an entry's statements writes the message's row. */
 const INSERT = 1;
 
@@ -106,7 +117,7 @@ function portalStatements(db: D1Database, entry: IndexEntry, share: number, port
   return [
     retire(db, entry),
     insertMessage(db, entry),
-    db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0 RETURNING seq").bind(account),
+    db.prepare(`UPDATE account SET seq = seq + 1 WHERE id = ?1 AND changes() > 0 ${STATE}`).bind(account),
     db
       .prepare(
         `INSERT INTO placement (id, account, message, modseq, created, waiting, refusal, flags, keywords, internal_at)

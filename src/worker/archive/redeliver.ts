@@ -10,13 +10,14 @@ import { isOpen, isWriter } from "../deliver/session.ts";
 import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
 import { openSecret } from "../identity/secret.ts";
-import { tellChanged } from "../push/tell.ts";
+import { telling } from "../push/tell.ts";
 import { within } from "../store/deadline.ts";
 import { findCopy, findMessage, type MessageRow } from "../store/messages.ts";
 import { placeInInbox } from "../store/placement-changes.ts";
 import { shardDb } from "../store/shard.ts";
+import type { Written } from "../store/states.ts";
 import { extract } from "./extract.ts";
-import { indexMessage } from "./index.ts";
+import { placeMessage } from "./index.ts";
 import { octetsOf } from "./octets.ts";
 
 export interface RedeliveryResult {
@@ -67,9 +68,11 @@ async function toPortal(
     const db = shardDb(env, shard);
     const same = account === row.account && shard === row.shard;
     const own = same ? row.id : await findCopy(db, account, midOf(row), row.key);
-    if (own === null) await copyToAccount(env, db, row, { account, domain: plan.domain.id, to: recipient });
-    else await placeInInbox(db, account, own);
-    tellChanged(env, plan.domain.name, [{ account }]);
+    await telling(env, plan.domain.name, [account], () =>
+      own === null
+        ? copyToAccount(env, db, row, { account, domain: plan.domain.id, to: recipient })
+        : placeInInbox(db, account, own),
+    );
   }
   return {
     kind: "portal",
@@ -86,13 +89,13 @@ async function copyToAccount(
   db: D1Database,
   row: MessageRow,
   { account, domain, to }: { readonly account: number; readonly domain: number; readonly to: string },
-): Promise<void> {
+): Promise<Written<unknown>> {
   const { key, size, at, direction, meta } = row;
   const extracted = await extract(octetsOf(env.MAIL, key), size);
   const { receipt, envelope } = meta;
   const facts = { account, domain, direction, key, size, at, mid: midOf(row), once: `again ${ulid()}` };
   const entry = { ...facts, extracted, receipt, envelope: { ...envelope, to } };
-  await within(indexMessage(db, [entry], { portal: "again" }), INDEX_TIMEOUT, "D1 batch of a redelivery");
+  return within(placeMessage(db, [entry], "again"), INDEX_TIMEOUT, "D1 batch of a redelivery");
 }
 
 async function toOrigin(env: Env, plan: Plan, row: MessageRow, recipient: string): Promise<RedeliveryResult> {

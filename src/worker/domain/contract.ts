@@ -77,10 +77,13 @@ export interface Plan {
   readonly source: "object" | "directory";
 }
 
-/** A mailbox is in another state. `seq`: its account's counter; absent: to be read, where somebody watches. */
+/** A mailbox is in another state, or may be. */
 export interface AccountChange {
   readonly account: number;
+  /** Its account's counter; absent: to be read, where somebody watches. */
   readonly seq?: number;
+  /** Whoever wrote had no answer: it may be done later still, so it is read once more when that must be over. */
+  readonly pending?: true;
 }
 
 /** What the mail's way, and whoever changes a mailbox, tells the object after the fact. */
@@ -93,6 +96,8 @@ export type Report =
   | { readonly kind: "fate"; readonly state: FateState; readonly flights: readonly string[] }
   | { readonly kind: "event"; readonly event: NewEvent }
   | { readonly kind: "changed"; readonly changes: readonly AccountChange[] }
+  /** Messages have come into the archives of these mailboxes, and into no folder. */
+  | { readonly kind: "archived"; readonly accounts: readonly number[] }
   /** Whoever came in by the old password of these mailboxes has to come again. */
   | { readonly kind: "login_changed"; readonly accounts: readonly number[] };
 

@@ -16,7 +16,8 @@ import type { Ramp } from "../failback/ramp.ts";
 import { runSlice, type SliceResult } from "../failback/slice.ts";
 import { backlogPage, markRefused, removeDelivered } from "../store/backlog.ts";
 import { hasTables, shardDb, shards } from "../store/shard.ts";
-import type { AccountChange, DomainFacts, FailbackRun, Route } from "./contract.ts";
+import type { Written } from "../store/states.ts";
+import type { DomainFacts, FailbackRun, Route } from "./contract.ts";
 import type { EventLog } from "./log.ts";
 import type { DomainMachine } from "./machine.ts";
 import type { DomainMemory } from "./memory.ts";
@@ -29,8 +30,8 @@ export interface FailbackParts {
   readonly log: EventLog;
   readonly flights: Flights;
   readonly world: () => World;
-  /** Whoever watches these mailboxes is told. */
-  readonly changed: (changes: readonly AccountChange[]) => void;
+  /** Whoever watches the mailboxes is told what was written. */
+  readonly telling: (write: Promise<Written<null>>) => Promise<void>;
 }
 
 /** Registered addresses that a proof without a message asks for. */
@@ -110,7 +111,7 @@ export class DomainFailback {
   }
 
   #ports(domain: DomainFacts, route: Route, mayGoOn: () => boolean): FailbackPorts {
-    const { env, flights, machine, log, changed } = this.#parts;
+    const { env, flights, machine, log, telling } = this.#parts;
     const world = this.#parts.world();
     return {
       flights,
@@ -126,9 +127,8 @@ export class DomainFailback {
         // A database that was bound before its tables were made has nobody's mail.
         return (await hasTables({ number, db })) ? backlogPage(db, domain.id, after, limit) : [];
       },
-      removeDelivered: async (shard, placements) => changed(await removeDelivered(shardDb(env, shard), placements)),
-      markRefused: async (shard, placements, reply) =>
-        changed(await markRefused(shardDb(env, shard), placements, reply)),
+      removeDelivered: (shard, placements) => telling(removeDelivered(shardDb(env, shard), placements)),
+      markRefused: (shard, placements, reply) => telling(markRefused(shardDb(env, shard), placements, reply)),
       observe: (recipient, outcome, began) => {
         machine.apply({ kind: "delivery", recipient, outcome, began }, world.now());
       },

@@ -73,15 +73,15 @@ export class LateFinals {
     at: number,
     outcome: Exclude<Outcome, { kind: "unavailable" }>,
   ): Promise<void> {
-    const { memory, env, flights, log, world, changed } = this.#parts;
+    const { memory, env, flights, log, world, telling } = this.#parts;
     const domain = memory.held?.domain;
     if (!domain) return;
     const { object } = readFlightKey(keys[0] ?? "");
     const recipients = keys.map((key) => readFlightKey(key).to);
     for (const { db } of await shardsInUse(env)) {
       const placements = await placementsWaiting(db, domain.id, at, object, recipients);
-      if (outcome.kind === "delivered") changed(await removeDelivered(db, placements));
-      else changed(await markRefused(db, placements, JSON.stringify(outcome.reply)));
+      if (outcome.kind === "delivered") await telling(removeDelivered(db, placements));
+      else await telling(markRefused(db, placements, JSON.stringify(outcome.reply)));
     }
     if (outcome.kind === "delivered") return;
     // So that a person may have them sent again.

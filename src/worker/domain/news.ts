@@ -3,7 +3,13 @@
  * costs a watcher a look of its own.
  */
 import { DOMAIN_NEWS_PAUSE, MAX_UNWATCHED_PLANS, WATCH_SETTLE } from "../../core/limits.ts";
-import { type DomainFrame, type EndReason, readWatcherFrame } from "../../core/protocol/push/frames.ts";
+import {
+  type DomainFrame,
+  type EndReason,
+  type ObjectFrame,
+  readWatcherFrame,
+} from "../../core/protocol/push/frames.ts";
+import type { Written } from "../store/states.ts";
 import type { AccountChange, FailbackRun, Holder } from "./contract.ts";
 import type { Watcher, Watchers } from "./watchers.ts";
 
@@ -33,7 +39,7 @@ export class News {
   /** Mailboxes whose state is to be read. */
   readonly #toLook = new Set<number>();
   #looking: Promise<void> | null = null;
-  /** Mailboxes that are looked at once more, as their watcher came while mail for them may have been under way. */
+  /** Mailboxes that are looked at once more, as something for them was under way of which nobody may tell. */
   readonly #toSettle = new Set<number>();
   #settling = false;
   #domainChanged = false;
@@ -110,13 +116,35 @@ export class News {
   /** Resolves when it was told. Never rejects. */
   async changed(changes: readonly AccountChange[]): Promise<void> {
     const { watchers } = this.#parts;
-    for (const { account, seq } of changes) {
-      if (seq === undefined) {
-        if (watchers.watches(account)) this.#toLook.add(account);
-      } else this.#tell(account, seq);
+    for (const { account, seq, pending } of changes) {
+      if (seq !== undefined) this.#tell(account, seq);
+      else if (watchers.watches(account)) {
+        this.#toLook.add(account);
+        if (pending) this.#toSettle.add(account);
+      }
     }
+    this.#settleSoon();
     if (changes.length > 0) this.domain();
     await this.#look();
+  }
+
+  /**
+   * What the object itself writes.
+   * @throws what the write throws; then it may be done all the same, and be told by nobody: all who watch are, that they look
+   */
+  async telling(write: Promise<Written<null>>): Promise<void> {
+    try {
+      void this.changed((await write).states);
+    } catch (error) {
+      const watched = this.#parts.watchers.accounts;
+      const accounts = watched === "all" ? [...(this.#placesNow()?.keys() ?? [])] : [...watched];
+      void this.changed(accounts.map((account) => ({ account, pending: true })));
+      throw error;
+    }
+  }
+
+  archived(account: number): void {
+    this.#send(account, { op: "archived", account });
   }
 
   ended(account: number, why: EndReason): void {
@@ -164,9 +192,13 @@ export class News {
   }
 
   #tell(account: number, seq: number | null): void {
+    this.#send(account, { op: "changed", account, seq });
+  }
+
+  #send(account: number, frame: ObjectFrame): void {
     const { watchers } = this.#parts;
     const sockets = [...watchers.ofAccount(account), ...watchers.gatewaysOf(account)];
-    for (const socket of sockets) watchers.send(socket, { op: "changed", account, seq });
+    for (const socket of sockets) watchers.send(socket, frame);
   }
 
   /** What a watcher has missed: its mailboxes are watched by now, so nothing comes between. */
@@ -187,6 +219,10 @@ export class News {
       const planned = Math.max(this.#unwatched.get(account) ?? 0, this.#forgotAt);
       if (now - planned <= WATCH_SETTLE) this.#toSettle.add(account);
     }
+    this.#settleSoon();
+  }
+
+  #settleSoon(): void {
     if (this.#toSettle.size > 0 && !this.#settling) void this.#settle();
   }
 

@@ -211,6 +211,9 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
         return;
       case "changed":
         return; // told when all has been taken
+      case "archived":
+        for (const account of report.accounts) this.#news.archived(account);
+        return;
       case "login_changed":
         for (const account of report.accounts) this.#news.ended(account, "login");
         return;
@@ -294,7 +297,7 @@ export class DomainObject extends DurableObject<Env> implements DomainRpc {
     const news = this.#news;
     const machine = new DomainMachine(this.#memory, this.#log, healthyInterval(this.env), () => news.domain());
     return new Rounds({
-      changed: (changes) => void news.changed(changes),
+      telling: (write) => news.telling(write),
       env: this.env,
       memory: this.#memory,
       machine,

@@ -79,6 +79,20 @@ export class Watchers {
     });
   }
 
+  /** The mailboxes that are watched. */
+  get accounts(): ReadonlySet<number> | "all" {
+    const accounts = new Set<number>();
+    for (const socket of this.#open(null)) {
+      const watcher = this.#attachment(socket)?.watcher;
+      if (watcher?.kind === "account") accounts.add(watcher.account);
+      if (watcher?.kind !== "gateway") continue;
+      const named = this.#namedBy(socket);
+      if (named === "all") return named;
+      for (const account of named) accounts.add(account);
+    }
+    return accounts;
+  }
+
   watches(account: number): boolean {
     return this.ofAccount(account).length > 0 || this.gatewaysOf(account).length > 0;
   }

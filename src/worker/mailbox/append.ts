@@ -3,7 +3,7 @@ import { ulid } from "ulidx";
 import { INDEX_TIMEOUT, MAX_BUFFERED_BYTES, MAX_MESSAGE_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import { extract } from "../archive/extract.ts";
-import { indexMessage } from "../archive/index.ts";
+import { placeMessage } from "../archive/index.ts";
 import type { Receipt } from "../archive/meta.ts";
 import { octetsOf } from "../archive/octets.ts";
 import { deleteRaw, newKey, openRawWriter, putRaw, type RawMetadata } from "../archive/raw.ts";
@@ -11,7 +11,7 @@ import { within } from "../store/deadline.ts";
 import { keywordsColumn } from "../store/flags.ts";
 import { folderById } from "../store/folders.ts";
 import { firstPlacement } from "../store/messages.ts";
-import { type Mailbox, type Refusal, refusal } from "./contract.ts";
+import { type Mailbox, type Refusal, refusal, writing } from "./contract.ts";
 
 export interface Appended {
   /** `folder * 2^32 + uid`. */
@@ -74,7 +74,9 @@ export async function appendMessage(
     envelope,
   } as const;
   const portal = { folder, flags, keywords: keywordsColumn(message.keywords), internalAt };
-  const [indexed] = await within(indexMessage(db, [entry], { portal }), INDEX_TIMEOUT, "D1 batch of an APPEND");
+  const [indexed] = await writing(mailbox, () =>
+    within(placeMessage(db, [entry], portal), INDEX_TIMEOUT, "D1 batch of an APPEND"),
+  );
   if (indexed && !indexed.isNew && indexed.key !== key) await discard(env.MAIL, key);
   const placed = await firstPlacement(db, account, names.mid, names.once);
   if (!indexed || !placed) throw new Error("the index did not keep the message");

@@ -5,8 +5,10 @@
 import { splitAddress } from "../../core/address.ts";
 import type { Env } from "../env.ts";
 import type { User } from "../identity/principal.ts";
+import { telling } from "../push/tell.ts";
 import type { FolderRefusal } from "../store/folder-changes.ts";
 import { shardDb } from "../store/shard.ts";
+import type { Written } from "../store/states.ts";
 
 export interface Mailbox {
   readonly env: Env;
@@ -29,6 +31,10 @@ export function mailboxOf(env: Env, { mailbox, shard, name }: Pick<User, "mailbo
     domain: splitAddress(name)?.domain ?? "",
   };
 }
+
+/** Every write of a mailbox: those who watch it are told. @throws what the write throws */
+export const writing = <T>({ env, domain, account }: Mailbox, write: () => Promise<Written<T>>): Promise<T> =>
+  telling(env, domain, [account], write);
 
 /**
  * `bad_name`, `bad_keyword`, `bad_request`: what was asked for cannot be. `read_only`: the archive takes nothing and loses nothing

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../../core/result.ts";
 import { changeFolder, createFolder, deleteFolder, type FolderChange } from "../store/folder-changes.ts";
 import { type Folder, findFolder, folderById, listFolders } from "../store/folders.ts";
 import { entriesOfFolder } from "../store/placements.ts";
-import { type Mailbox, type Refusal, refusal } from "./contract.ts";
+import { type Mailbox, type Refusal, refusal, writing } from "./contract.ts";
 import { moveMessages } from "./messages.ts";
 
 export const folders = ({ db, account }: Mailbox): Promise<Folder[]> => listFolders(db, account);
@@ -21,13 +21,15 @@ export async function folderCalled({ db, account }: Mailbox, called: string): Pr
  * @param now unix milliseconds
  */
 export async function makeFolder(
-  { db, account }: Mailbox,
+  mailbox: Mailbox,
   wanted: { readonly name: string; readonly parent: number; readonly request: string | null },
   now: number,
 ): Promise<Result<Folder, Refusal>> {
+  const { db, account } = mailbox;
   const name = readFolderName(wanted.name, wanted.parent === 0);
   if (!name.ok) return err(refusal("bad_name", `name: ${name.error}`));
-  const made = await createFolder(db, account, { ...wanted, name: name.value }, now);
+  const folderNamed = { ...wanted, name: name.value };
+  const made = await writing(mailbox, () => createFolder(db, account, folderNamed, now));
   if (!made.ok) return err(refusal(made.error));
   const folder = await folderById(db, account, made.value);
   // Deleted by another client at once.
@@ -36,16 +38,18 @@ export async function makeFolder(
 
 /** Another name, another place, a subscription: all of it or nothing; done already is done. */
 export async function alterFolder(
-  { db, account }: Mailbox,
+  mailbox: Mailbox,
   id: number,
   change: FolderChange,
 ): Promise<Result<Folder, Refusal>> {
+  const { db, account } = mailbox;
   const before = await folderById(db, account, id);
   if (!before) return err(refusal("no_folder"));
   const top = (change.parent ?? before.parent) === 0;
   const name = change.name === undefined ? null : readFolderName(change.name, top);
   if (name && !name.ok) return err(refusal("bad_name", `name: ${name.error}`));
-  const altered = await changeFolder(db, account, id, { ...change, ...(name ? { name: name.value } : {}) });
+  const wanted = { ...change, ...(name ? { name: name.value } : {}) };
+  const altered = await writing(mailbox, () => changeFolder(db, account, id, wanted));
   if (!altered.ok) return err(refusal(altered.error));
   const folder = await folderById(db, account, id);
   return folder ? ok(folder) : err(refusal("no_folder"));
@@ -70,7 +74,7 @@ export async function removeFolder(
   const { db, account } = mailbox;
   let moved = 0;
   for (let batch = 0; ; batch++) {
-    const deleted = await deleteFolder(db, account, id);
+    const deleted = await writing(mailbox, () => deleteFolder(db, account, id));
     if (deleted.ok) return ok({ moved, left: 0 });
     if (deleted.error !== "has_messages" || content === "refuse") return err(refusal(deleted.error));
     const folder = await folderById(db, account, id);

@@ -18,7 +18,7 @@ import {
   type Went,
 } from "../store/placement-changes.ts";
 import { type Known, knownPlacements, whereIs } from "../store/placements.ts";
-import { type Mailbox, type Refusal, refusal } from "./contract.ts";
+import { type Mailbox, type Refusal, refusal, writing } from "./contract.ts";
 import { copyOf, release } from "./release.ts";
 
 export interface Marked {
@@ -41,7 +41,7 @@ export async function markMessages(
   const touches = ((change.add | change.remove) & DELETED) !== 0;
   const known = touches ? await knownPlacements(db, account, ids) : [];
   const act = async (chosen: Chosen): Promise<Marked> => {
-    const rows = await setFlags(db, chosen, change);
+    const rows = await writing(mailbox, () => setFlags(db, chosen, change));
     return { rows, missing: without(ids, rows), cancelled: [] };
   };
   if ((change.add & DELETED) === 0) {
@@ -98,7 +98,7 @@ export async function moveMessages(
     mailbox,
     waiting,
     ids,
-    (chosen) => movePlacements(db, chosen, folder),
+    (chosen) => writing(mailbox, () => movePlacements(db, chosen, folder)),
     (rows) => rows.filter(({ to }) => to !== null).map(({ id }) => ({ id, how })),
   );
   if (!done.ok) return done;
@@ -119,16 +119,18 @@ export interface Copying {
  * @param request what the caller calls this request: its repeat finds the copies that it made; null: a repeat copies again
  */
 export async function copyMessages(
-  { db, account }: Mailbox,
+  mailbox: Mailbox,
   ids: readonly number[],
   folder: number,
   request: string | null,
 ): Promise<Result<Copying, Refusal>> {
+  const { db, account } = mailbox;
   if (ids.length > MAX_ACT) return err(refusal("too_many"));
   const into = await folderById(db, account, folder);
   if (!into) return err(refusal("no_folder"));
   if (into.role === "archive") return err(refusal("read_only"));
-  const copied = await copyPlacements(db, { account, ids, released: [] }, folder, request ?? ulid());
+  const name = request ?? ulid();
+  const copied = await writing(mailbox, () => copyPlacements(db, { account, ids, released: [] }, folder, name));
   return ok({ copied, missing: without(ids, copied) });
 }
 
@@ -155,7 +157,7 @@ export async function removeMessages(
     mailbox,
     waiting,
     ids,
-    async (chosen) => new Set(await removePlacements(db, chosen, { marked })),
+    async (chosen) => new Set(await writing(mailbox, () => removePlacements(db, chosen, { marked }))),
     (left) => ids.filter((id) => !left.has(id)).map((id) => ({ id, how: "removed" })),
   );
   if (!done.ok) return done;

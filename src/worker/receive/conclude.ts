@@ -121,11 +121,28 @@ async function keepInPortal(planned: Planned, content: Content, unstored: unknow
   } catch (error) {
     // Some shard may have taken its rows.
     const holders = accepted.flatMap(({ plan }) => plan.recipient.holders);
-    tellWatchers(planned, holders);
+    tellWatchers(
+      planned,
+      holders.map(({ account }) => ({ account, pending: true })),
+    );
     throw error;
   }
-  tellWatchers(planned, entries);
+  // A repeat too: the first try may have died before it told.
+  tellWatchers(
+    planned,
+    entries.map(({ account, seq }) => (seq === undefined ? { account } : { account, seq })),
+  );
   await discardSpare(planned, entries);
+}
+
+/** Every mailbox has it from an earlier try, which may have died before it told those who watch. */
+export function repeated(planned: Planned): Reply {
+  const holders = planned.accepted.flatMap(({ plan }) => plan.recipient.holders);
+  tellWatchers(
+    planned,
+    holders.map(({ account }) => ({ account })),
+  );
+  return replies.alreadyAccepted;
 }
 
 /** A repeat that the index knows: it has its own octets, these are spare. Not where they are what a row points to. */
@@ -137,19 +154,13 @@ async function discardSpare({ env, key }: Planned, entries: readonly Indexed[]):
  * Only where the domain's object says that somebody watches, or said so too long ago: whoever began to watch meanwhile looks once
  * more when WATCH_SETTLE is over.
  */
-function tellWatchers(
-  { reports, accepted, begun }: Planned,
-  changed: readonly (AccountChange & { isNew?: boolean })[],
-) {
-  const [first] = accepted;
-  const watched = accepted.some(({ plan }) => plan.watched) || Date.now() - begun > WATCH_SETTLE - INDEX_TIMEOUT;
-  if (!first || !watched) return;
-  const changes = changed.filter(({ isNew }) => isNew !== false);
-  reports.changed(
-    first.plan,
-    changes.map(({ account, seq }) => ({ account, ...(seq === undefined ? {} : { seq }) })),
-  );
+function tellWatchers(planned: Planned, changes: readonly AccountChange[]): void {
+  const [first] = planned.accepted;
+  if (first && isWatched(planned)) planned.reports.changed(first.plan, changes);
 }
+
+const isWatched = ({ accepted, begun }: Planned): boolean =>
+  accepted.some(({ plan }) => plan.watched) || Date.now() - begun > WATCH_SETTLE - INDEX_TIMEOUT;
 
 const flightsOf = ({ accepted, key }: Planned): string[] => accepted.map(({ to }) => flightKey(key, to));
 const earlierOf = ({ earlier }: Planned): string[] => [...(earlier ?? [])].map(([to, { key }]) => flightKey(key, to));
@@ -181,6 +192,12 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
   if (unstored !== null) return missing("octets", unstored);
   try {
     const entries = await index(planned, content, { portal: false });
+    if (isWatched(planned)) {
+      reports.archived(
+        first.plan,
+        entries.filter(({ isNew }) => isNew).map(({ account }) => account),
+      );
+    }
     await discardSpare(planned, entries);
     // An earlier try that nobody could recognise, and that may still wait: the origin has it now.
     const before = entries

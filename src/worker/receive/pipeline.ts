@@ -10,7 +10,7 @@ import type { Outcome, Reply } from "../../core/outcome.ts";
 import type { Receipt } from "../archive/meta.ts";
 import type { RawMetadata } from "../archive/raw.ts";
 import type { Env } from "../env.ts";
-import { completeEarlier, conclude } from "./conclude.ts";
+import { completeEarlier, conclude, repeated } from "./conclude.ts";
 import { type Content, openContent } from "./content.ts";
 import type { MailFrom, MessageSource } from "./contract.ts";
 import { concludeLate } from "./late-final.ts";
@@ -72,7 +72,7 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
   const looping = loopOf(content.header, receipt.host, to);
   if (looping) return looping;
   let repeat = content.whole ? await repeatOf(planned, content) : null;
-  if (repeat?.kind === "kept") return replies.alreadyAccepted;
+  if (repeat?.kind === "kept") return repeated(planned);
 
   const store = openStoreLeg(env.MAIL, row.archive ? key : null, content.size, metadataOf(planned));
   await origin.data(traceHeaders({ ...receipt, to }));
@@ -82,7 +82,7 @@ export async function carry(planned: Planned, source: MessageSource): Promise<Re
     repeat ??= await repeatOf(planned, content);
     if (repeat.kind === "kept") {
       store.abort();
-      return replies.alreadyAccepted;
+      return repeated(planned);
     }
   } catch (error) {
     store.abort();

@@ -63,6 +63,12 @@ export class Reports {
     this.#pending.push({ kind: "changed", changes });
   }
 
+  /** The same of their archives alone. */
+  archived(plan: Plan, accounts: readonly number[]): void {
+    this.#domain = plan.domain.name;
+    this.#pending.push({ kind: "archived", accounts });
+  }
+
   event(plan: Plan, event: NewEvent): void {
     this.#domain = plan.domain.name;
     this.#pending.push({ kind: "event", event });
@@ -105,6 +111,7 @@ function describe(report: Report): string {
     case "seen":
     case "waiting":
     case "changed":
+    case "archived":
     case "login_changed":
       return report.kind;
   }

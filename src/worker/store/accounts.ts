@@ -2,6 +2,7 @@
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 import { STANDARD_FOLDERS } from "./folders.ts";
+import { STATE, type Written, written } from "./states.ts";
 
 /**
  * Makes the account and its standard folders; what is there already stays as it is.
@@ -50,18 +51,19 @@ const LEAP = 100_000;
  * must come again. Whoever has a state from before hears that changes since then are not known. Mailboxes that move are left alone:
  * they have a counter that was not set back.
  */
-export async function leapAccounts(db: D1Database, accounts: readonly number[]): Promise<void> {
-  await within(
+export async function leapAccounts(db: D1Database, accounts: readonly number[]): Promise<Written<null>> {
+  const stepped = await within(
     db
       .prepare(
         `UPDATE account SET seq = seq + ${LEAP}, purged = seq + ${LEAP}, marked = seq + ${LEAP},
            archive_last = ${LEAP} + max(archive_last,
              coalesce((SELECT max(number) FROM message WHERE message.account = account.id), 0))
-         WHERE id IN (SELECT value FROM json_each(?1)) AND move IS NULL`,
+         WHERE id IN (SELECT value FROM json_each(?1)) AND move IS NULL ${STATE}`,
       )
       .bind(JSON.stringify(accounts))
       .run(),
     INDEX_TIMEOUT,
     "D1 batch of accounts",
   );
+  return written(null, stepped);
 }

@@ -4,7 +4,7 @@ import type { MessageMeta } from "../archive/meta.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
 import { livesHere } from "./moved.ts";
-import type { AccountState } from "./states.ts";
+import { STATE, type Written, written } from "./states.ts";
 
 /** 2^32, see `placement.waiting` in shard.schema.ts. */
 const DOMAIN_STRIDE = 4_294_967_296;
@@ -89,12 +89,12 @@ const GONE = "gone = n.modseq, waiting = NULL";
  * The origin has them: they leave the inbox, their archive copies stay. Those that left it already are passed over, and those
  * whose mailbox has moved: the run meets them on the other shard, and knows that they were delivered.
  */
-export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+export async function removeDelivered(db: D1Database, placementIds: readonly number[]): Promise<Written<null>> {
   return leaveBacklog(db, placementIds, livesHere("p"), GONE, []);
 }
 
 /** A person does not want them delivered. @throws where the mailbox has moved meanwhile */
-export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+export async function discardWaiting(db: D1Database, placementIds: readonly number[]): Promise<Written<null>> {
   return leaveBacklog(db, placementIds, "true", GONE, []);
 }
 
@@ -106,7 +106,7 @@ export async function markRefused(
   db: D1Database,
   placementIds: readonly number[],
   refusalJson: string,
-): Promise<AccountState[]> {
+): Promise<Written<null>> {
   return leaveBacklog(db, placementIds, livesHere("p"), "waiting = -abs(waiting), refusal = ?2", [refusalJson]);
 }
 
@@ -121,16 +121,16 @@ async function leaveBacklog(
   which: string,
   change: string,
   values: string[],
-): Promise<AccountState[]> {
-  if (ids.length === 0) return [];
+): Promise<Written<null>> {
+  if (ids.length === 0) return written(null, undefined);
   const list = JSON.stringify(ids);
   const theirs = `json_each(?1) e CROSS JOIN placement p ON p.id = e.value WHERE p.waiting > 0 AND p.gone IS NULL AND ${which}`;
   const [step] = await within(
-    db.batch<AccountState>([
+    db.batch([
       db
         .prepare(
           `UPDATE account SET seq = seq + n.changes FROM (SELECT p.account, count(*) AS changes FROM ${theirs} GROUP BY 1) n
-           WHERE account.id = n.account RETURNING id AS account, seq`,
+           WHERE account.id = n.account ${STATE}`,
         )
         .bind(list),
       db
@@ -145,7 +145,7 @@ async function leaveBacklog(
     INDEX_TIMEOUT,
     "D1 batch of the backlog",
   );
-  return step?.results ?? [];
+  return written(null, step);
 }
 
 /** How many wait for the origin, and how many it refused, on this shard. */
@@ -202,7 +202,7 @@ export async function waitingOf(db: D1Database, account: number): Promise<{ id: 
 }
 
 /** They stay in the inbox and are not to be redelivered any more. @throws where the mailbox has moved meanwhile */
-export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<AccountState[]> {
+export async function keepInPortal(db: D1Database, placementIds: readonly number[]): Promise<Written<null>> {
   return leaveBacklog(db, placementIds, "true", "waiting = NULL", []);
 }
 

@@ -6,6 +6,7 @@ import { INDEX_TIMEOUT, MAX_FOLDER_DEPTH, MAX_FOLDERS } from "../../core/limits.
 import { err, ok, type Result } from "../../core/result.ts";
 import { within } from "./deadline.ts";
 import type { Folder, FolderRole } from "./folders.ts";
+import { STATE, type Written, written } from "./states.ts";
 
 /**
  * `fixed`: the inbox and the archive stay where they are, and none of the standard folders is deleted. `cycle`: it would lie
@@ -56,13 +57,13 @@ export async function createFolder(
   account: number,
   { parent, name, request }: NewFolder,
   now: number,
-): Promise<Result<number, FolderRefusal>> {
-  const [, inserted, found, facts] = await batch(db, [
+): Promise<Written<Result<number, FolderRefusal>>> {
+  const [stepped, inserted, found, facts] = await batch(db, [
     db
       .prepare(
         `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND ${takes("?2")}
            AND NOT EXISTS (SELECT 1 FROM folder WHERE account = ?1 AND parent = ?2 AND name = ?3)
-           AND (SELECT count(*) FROM folder WHERE ${LIVE}) < ${MAX_FOLDERS} AND ${depthOf("?2")} < ${MAX_FOLDER_DEPTH}`,
+           AND (SELECT count(*) FROM folder WHERE ${LIVE}) < ${MAX_FOLDERS} AND ${depthOf("?2")} < ${MAX_FOLDER_DEPTH} ${STATE}`,
       )
       .bind(account, parent, name),
     db
@@ -79,12 +80,18 @@ export async function createFolder(
       .prepare(`SELECT ${takes("?2")} AS parent, (SELECT count(*) FROM folder WHERE ${LIVE}) AS folders`)
       .bind(account, parent),
   ]);
-  const [made] = rowsOf<{ id: number }>(inserted);
+  return written(madeBy(rowsOf(inserted), rowsOf(found), rowsOf(facts), request), stepped);
+}
+
+function madeBy(
+  [made]: readonly { readonly id: number }[],
+  [there]: readonly { readonly id: number; readonly request: string | null }[],
+  [fact]: readonly { readonly parent: number; readonly folders: number }[],
+  request: string | null,
+): Result<number, FolderRefusal> {
   if (made) return ok(made.id);
-  const [there] = rowsOf<{ id: number; request: string | null }>(found);
   // The answer to the first request was lost: this is its repeat.
   if (there) return request !== null && there.request === request ? ok(there.id) : err("exists");
-  const [fact] = rowsOf<{ parent: number; folders: number }>(facts);
   if (!fact || fact.parent === 0) return err("no_parent");
   return err(fact.folders >= MAX_FOLDERS ? "too_many" : "too_deep");
 }
@@ -114,8 +121,9 @@ export async function changeFolder(
   db: D1Database,
   account: number,
   id: number,
-  { name, parent, subscribed }: FolderChange,
-): Promise<Result<null, FolderRefusal>> {
+  change: FolderChange,
+): Promise<Written<Result<null, FolderRefusal>>> {
+  const { name, parent, subscribed } = change;
   const wanted = [id, name ?? null, parent ?? null, subscribed === undefined ? null : subscribed ? 1 : 0] as const;
   const to = "coalesce(?4, f.parent)";
   const called = "coalesce(?3, f.name)";
@@ -126,13 +134,13 @@ export async function changeFolder(
   const taken = `EXISTS (SELECT 1 FROM folder g WHERE g.account = ?1 AND g.parent = ${to} AND g.name = ${called} AND g.id <> f.id)`;
   const deep = `${depthOf(to)} + ${heightOf("f.id")} > ${MAX_FOLDER_DEPTH}`;
   const mine = "f.id = ?2 AND f.account = ?1 AND f.gone IS NULL";
-  const [, , left] = await batch(db, [
+  const [stepped, , left] = await batch(db, [
     db
       .prepare(
         `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND EXISTS (SELECT 1 FROM folder f WHERE ${mine}
            AND (${elsewhere} OR coalesce(?5, f.subscribed) <> f.subscribed)
            AND (NOT ${elsewhere} OR (f.role IS NOT 'inbox' AND f.role IS NOT 'archive' AND ${takes(to)}
-             AND NOT ${cycle} AND NOT ${taken} AND NOT ${deep})))`,
+             AND NOT ${cycle} AND NOT ${taken} AND NOT ${deep}))) ${STATE}`,
       )
       .bind(account, ...wanted),
     db
@@ -149,7 +157,10 @@ export async function changeFolder(
       )
       .bind(account, ...wanted),
   ]);
-  const [now] = rowsOf<State>(left);
+  return written(changedTo(rowsOf(left), change), stepped);
+}
+
+function changedTo([now]: readonly State[], { name, parent, subscribed }: FolderChange): Result<null, FolderRefusal> {
   if (!now) return err("no_folder");
   const there = (name ?? now.name) === now.name && (parent ?? now.parent) === now.parent;
   if (there && (subscribed === undefined || (now.subscribed === 1) === subscribed)) return ok(null);
@@ -163,13 +174,17 @@ export async function changeFolder(
  * Only where nothing is in it: neither messages nor folders. One that is gone already is done.
  * @returns what is in the way
  */
-export async function deleteFolder(db: D1Database, account: number, id: number): Promise<Result<null, FolderRefusal>> {
-  const [, , left] = await batch(db, [
+export async function deleteFolder(
+  db: D1Database,
+  account: number,
+  id: number,
+): Promise<Written<Result<null, FolderRefusal>>> {
+  const [stepped, , left] = await batch(db, [
     db
       .prepare(
         `UPDATE account SET seq = seq + 1 WHERE id = ?1 AND EXISTS (SELECT 1 FROM folder f
            WHERE f.id = ?2 AND f.account = ?1 AND f.gone IS NULL AND f.role IS NULL AND f.messages = 0
-             AND NOT EXISTS (SELECT 1 FROM folder g WHERE g.account = ?1 AND g.parent = f.id AND g.gone IS NULL))`,
+             AND NOT EXISTS (SELECT 1 FROM folder g WHERE g.account = ?1 AND g.parent = f.id AND g.gone IS NULL)) ${STATE}`,
       )
       .bind(account, id),
     db
@@ -186,7 +201,12 @@ export async function deleteFolder(db: D1Database, account: number, id: number):
       )
       .bind(account, id),
   ]);
-  const [now] = rowsOf<Pick<Folder, "role" | "messages"> & { gone: number | null; folders: 0 | 1 }>(left);
+  return written(deletedBy(rowsOf(left)), stepped);
+}
+
+type Left = Pick<Folder, "role" | "messages"> & { readonly gone: number | null; readonly folders: 0 | 1 };
+
+function deletedBy([now]: readonly Left[]): Result<null, FolderRefusal> {
   if (!now) return err("no_folder");
   if (now.gone !== null) return ok(null);
   if (now.role !== null) return err("fixed");

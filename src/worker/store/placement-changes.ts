@@ -10,6 +10,7 @@ import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "./deadline.ts";
 import { DELETED } from "./flags.ts";
 import { FOLDER_STRIDE } from "./folders.ts";
+import { STATE, type Written, written } from "./states.ts";
 
 /** The placements that an act is about, in the order of their numbers, each once. */
 export interface Chosen {
@@ -30,9 +31,10 @@ const FREE = "(coalesce(p.waiting, 0) <= 0 OR p.id IN (SELECT value FROM json_ea
 const COUNT = "json_array_length(?2)";
 const NUMBER = `(SELECT seq FROM account WHERE id = ?1) - ${COUNT} + 1 + e.key`;
 
-/** The counter's steps, only where there is something to be changed. @param which a condition on `p` */
+/** The counter's steps, only where there is something to be changed. @param which a condition on `p`, with all other parameters */
 function step(which: string): string {
-  return `UPDATE account SET seq = seq + ${COUNT} WHERE id = ?1 AND EXISTS (SELECT 1 FROM ${CHOSEN} WHERE ${THEIRS} AND ${which})`;
+  return `UPDATE account SET seq = seq + ${COUNT} WHERE id = ?1
+    AND EXISTS (SELECT 1 FROM ${CHOSEN} WHERE ${THEIRS} AND ${which}) ${STATE}`;
 }
 
 export interface FlagsChange {
@@ -59,7 +61,7 @@ export interface Flagged {
  * What has these flags already is not touched, whenever it changed: so a repeat of a conditional change is no conflict.
  * @returns those that are there, as they are now
  */
-export async function setFlags(db: D1Database, chosen: Chosen, change: FlagsChange): Promise<Flagged[]> {
+export async function setFlags(db: D1Database, chosen: Chosen, change: FlagsChange): Promise<Written<Flagged[]>> {
   const { add, remove, keywords, unchangedSince } = change;
   const flags = "((p.flags | ?4) & ~?5)";
   const words = keywords ? KEYWORDS : "p.keywords";
@@ -73,8 +75,8 @@ export async function setFlags(db: D1Database, chosen: Chosen, change: FlagsChan
   const values = [...choose(chosen), add, remove, unchangedSince ?? null, ...lists];
   // Statements that do not name a parameter say so: D1 counts them.
   const rest = keywords ? "?3 = ?3 AND ?7 = ?7 AND ?8 = ?8" : "?3 = ?3";
-  const [, changed, now] = await run(db, [
-    db.prepare(`${step(which)} AND ${rest}`).bind(...values),
+  const [stepped, changed, now] = await run(db, [
+    db.prepare(step(`${which} AND ${rest}`)).bind(...values),
     db
       .prepare(
         `UPDATE placement SET flags = n.flags, keywords = n.keywords, modseq = n.modseq
@@ -91,10 +93,12 @@ export async function setFlags(db: D1Database, chosen: Chosen, change: FlagsChan
       .bind(...values),
   ]);
   const done = new Set(rowsOf<{ id: number }>(changed).map(({ id }) => id));
-  return rowsOf<Omit<Flagged, "became"> & { differs: 0 | 1; since: 0 | 1 }>(now).map(({ differs, since, ...row }) => ({
-    ...row,
-    became: done.has(row.id) ? "changed" : differs === 0 ? "same" : since === 0 ? "modified" : "busy",
-  }));
+  const rows = rowsOf<Omit<Flagged, "became"> & { differs: 0 | 1; since: 0 | 1 }>(now);
+  const value = rows.map(({ differs, since, ...row }): Flagged => {
+    const became = done.has(row.id) ? "changed" : differs === 0 ? "same" : since === 0 ? "modified" : "busy";
+    return { ...row, became };
+  });
+  return written(value, stepped);
 }
 
 /** ?7 to add, ?8 to take away; `null` takes all. In order, so that equal ones are equal text. */
@@ -119,11 +123,16 @@ const PLACE = `?4 * ${FOLDER_STRIDE} + ${NUMBER}`;
  * @param request what its caller calls the request: a repeat of that name finds what the first one made
  * @returns those that are copied
  */
-export async function copyPlacements(db: D1Database, chosen: Chosen, folder: number, request: string): Promise<Went[]> {
+export async function copyPlacements(
+  db: D1Database,
+  chosen: Chosen,
+  folder: number,
+  request: string,
+): Promise<Written<Went[]>> {
   const name = "(?5 || ':' || p.id)";
   const fresh = `?3 = ?3 AND ${INTO} AND NOT EXISTS (SELECT 1 FROM placement q WHERE q.message = p.message AND q.request = ${name})`;
   const values = [...choose(chosen), folder, request];
-  const [, , copies] = await run(db, [
+  const [stepped, , copies] = await run(db, [
     db.prepare(step(fresh)).bind(...values),
     db
       .prepare(
@@ -140,7 +149,7 @@ export async function copyPlacements(db: D1Database, chosen: Chosen, folder: num
       )
       .bind(...values),
   ]);
-  return rowsOf<Went>(copies);
+  return written(rowsOf<Went>(copies), stepped);
 }
 
 export interface Moved {
@@ -154,10 +163,10 @@ export interface Moved {
  * changes: it goes on waiting.
  * @returns those that are there, and those that an earlier move took to that folder
  */
-export async function movePlacements(db: D1Database, chosen: Chosen, folder: number): Promise<Moved[]> {
+export async function movePlacements(db: D1Database, chosen: Chosen, folder: number): Promise<Written<Moved[]>> {
   const which = `p.id / ${FOLDER_STRIDE} <> ?4 AND ${INTO} AND ${FREE}`;
   const values = [...choose(chosen), folder];
-  const [, , , now] = await run(db, [
+  const [stepped, , , now] = await run(db, [
     db.prepare(step(which)).bind(...values),
     db
       .prepare(
@@ -180,7 +189,7 @@ export async function movePlacements(db: D1Database, chosen: Chosen, folder: num
       )
       .bind(...values),
   ]);
-  return rowsOf<Moved>(now);
+  return written(rowsOf<Moved>(now), stepped);
 }
 
 /**
@@ -192,10 +201,10 @@ export async function removePlacements(
   db: D1Database,
   chosen: Chosen,
   { marked }: { readonly marked: boolean },
-): Promise<number[]> {
+): Promise<Written<number[]>> {
   const which = `${FREE} ${marked ? `AND p.flags & ${DELETED} <> 0` : ""}`;
   const values = choose(chosen);
-  const [, , left] = await run(db, [
+  const [stepped, , left] = await run(db, [
     db.prepare(step(which)).bind(...values),
     db
       .prepare(
@@ -205,16 +214,19 @@ export async function removePlacements(
       .bind(...values),
     db.prepare(`SELECT p.id FROM ${CHOSEN} WHERE ${THEIRS} AND ?3 = ?3 ORDER BY p.id`).bind(...values),
   ]);
-  return rowsOf<{ id: number }>(left).map(({ id }) => id);
+  return written(
+    rowsOf<{ id: number }>(left).map(({ id }) => id),
+    stepped,
+  );
 }
 
 /**
  * A message of the archive into its account's inbox again, as a person asked: no part of the backlog.
  * @throws where the account has no inbox: nobody would see it
  */
-export async function placeInInbox(db: D1Database, account: number, message: number): Promise<void> {
-  const [, placed] = await run(db, [
-    db.prepare("UPDATE account SET seq = seq + 1 WHERE id = ?1").bind(account),
+export async function placeInInbox(db: D1Database, account: number, message: number): Promise<Written<null>> {
+  const [stepped, placed] = await run(db, [
+    db.prepare(`UPDATE account SET seq = seq + 1 WHERE id = ?1 ${STATE}`).bind(account),
     db
       .prepare(
         `INSERT INTO placement (id, account, message, modseq, created)
@@ -224,6 +236,7 @@ export async function placeInInbox(db: D1Database, account: number, message: num
       .bind(account, message),
   ]);
   if (rowsOf(placed).length === 0) throw new Error(`account ${account} has no inbox`);
+  return written(null, stepped);
 }
 
 function run(db: D1Database, statements: D1PreparedStatement[]): Promise<D1Result[]> {

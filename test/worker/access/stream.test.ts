@@ -8,7 +8,7 @@ import {
 } from "../../../src/core/limits.ts";
 import type { DomainObject } from "../../../src/worker/domain/object.ts";
 import { eventStream } from "../../../src/worker/push/stream.ts";
-import { letter, send } from "../receive/organisation.ts";
+import { createOrganisation, letter, send } from "../receive/organisation.ts";
 import { addCustomer, addDomain, addUser, asOperator, call, json, OPERATOR } from "./client.ts";
 
 let alice = "";
@@ -150,6 +150,46 @@ describe("a user's stream of events", () => {
     expect(Number((await late.next()).id)).toBe(Number(id) + 1);
     const foreign = await mailEvents(alice, "of another service");
     expect(Number((await foreign.next()).id)).toBe(Number(id) + 1);
+  });
+
+  it("after a lost connection says the state, and the changes since the last number are exactly what was missed", async () => {
+    await send(["alice@example.org"], letter());
+    const { items } = (await json("GET", "/api/mail/messages", { token: alice })).body as { items: { id: string }[] };
+    const before = await mailEvents(alice);
+    const { id: known } = await before.next();
+    await before.cancel();
+
+    await send(["alice@example.org"], letter());
+    const [arrived] = await inbox(alice);
+    await json("PATCH", `/api/mail/messages/${items[0]?.id}`, { token: alice, body: { seen: true } });
+    await json("DELETE", `/api/mail/messages/${items[1]?.id}`, { token: alice });
+    const made = await json("POST", "/api/mail/folders", { token: alice, body: { name: "While away" } });
+    const trash = (await json("GET", "/api/mail/messages?folder=trash", { token: alice })).body.items as {
+      id: string;
+    }[];
+
+    const { id: now } = await (await mailEvents(alice, known)).next();
+    const missed = await json("GET", `/api/mail/changes?since=${known}`, { token: alice });
+    expect(missed.body).toMatchObject({
+      oldState: known,
+      newState: now,
+      hasMore: false,
+      folders: { created: [made.body.id], destroyed: [] },
+    });
+    const { created, updated, destroyed } = missed.body.messages as Record<string, string[]>;
+    expect(created?.toSorted()).toEqual([arrived?.id, trash[0]?.id].toSorted());
+    expect([updated, destroyed]).toEqual([[items[0]?.id], [items[1]?.id]]);
+  });
+
+  it("says that the archive has something new where the mail went to the origin, and the state is the same", async () => {
+    const { domain } = await createOrganisation("archived.example.org");
+    const token = await addUser(`eva@${domain}`);
+    await asOperator("PUT", `/api/domains/${domain}/mailboxes/eva@${domain}`, { covered: true });
+    const reader = await mailEvents(token);
+    await reader.next();
+    await send([`eva@${domain}`], letter());
+    expect(await reader.next()).toEqual({ event: "archive", data: {} });
+    expect(reader.events).toEqual([]);
   });
 
   it("that is left frees its place at the domain's object", async () => {

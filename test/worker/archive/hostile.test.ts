@@ -46,7 +46,9 @@ it.each([
   const octets = new TextEncoder().encode(message);
   const extracted = await extract(octets, octets.length);
   const entry = entryOf(ACCOUNT, { extracted });
-  expect(await indexMessage(env.SHARD_0, [entry], { portal: "waiting" })).toEqual([{ isNew: true, key: entry.key }]);
+  expect(await indexMessage(env.SHARD_0, [entry], { portal: "waiting" })).toMatchObject([
+    { isNew: true, key: entry.key },
+  ]);
   const size = await env.SHARD_0.prepare(
     "SELECT length(meta) + length(sender) + length(subject) AS n FROM message WHERE key = ?1",
   )

@@ -100,6 +100,23 @@ describe("a watcher of a mailbox", () => {
     prepare.mockRestore();
   });
 
+  it("hears it once more where whoever changed the mailbox had no answer: it may be done later", async () => {
+    const { domain, accounts } = await domainWith("ada");
+    const [ada = 0] = accounts;
+    const over = Promise.withResolvers<void>();
+    const pause = vi.fn((_milliseconds: number) => over.promise);
+    const watcher = await settled(domain, ada);
+    await runInDurableObject(domain.object, (object: DomainObject) => {
+      object.world = { ...object.world, pause };
+    });
+    await changed(domain, { account: ada, pending: true });
+    expect(await watcher.take(1)).toEqual([{ op: "changed", account: ada, seq: 0 }]);
+    await vi.waitFor(() => expect(pause.mock.calls).toEqual([[WATCH_SETTLE]]));
+    await step(ada);
+    over.resolve();
+    expect(await watcher.take(1)).toEqual([{ op: "changed", account: ada, seq: 1 }]);
+  });
+
   it("is answered its pings, and hears on after the object was taken from memory", async () => {
     const { domain, accounts } = await domainWith("ada");
     const [ada = 0] = accounts;
@@ -399,6 +416,38 @@ describe("what failback changes", () => {
     expect(await hers.take(1)).toEqual([{ op: "changed", account: ada, seq: 2 }]);
     await vi.waitFor(() => expect(administrator.frames.at(-1)).toMatchObject({ backlog, run: null }));
     expect(his.frames).toEqual([]);
+  });
+
+  it("is told where D1 did it and its answer was lost", async () => {
+    const origin = await createOrigin();
+    const domain = await TestDomain.create({ port: origin.port, switching: "manual" });
+    const ada = await domain.mailbox("ada");
+    await domain.start(LONG_AGO);
+    await domain.run(0);
+    const { placements } = await domain.waiting({ accounts: [ada] });
+    const hers = await watch(domain, `account/${ada}?since=1`);
+    const gateway = await watch(domain, "gateway");
+    gateway.say({ op: "watch", accounts: [{ account: ada, since: 1 }] });
+    let lost = 0;
+    const db = env.SHARD_0;
+    const [prepare, batch] = [db.prepare.bind(db), db.batch.bind(db)];
+    vi.spyOn(db, "prepare").mockImplementation((sql) => {
+      if (lost === 0 && sql.includes("SET seq = seq + n.changes")) lost = 1;
+      return prepare(sql);
+    });
+    vi.spyOn(db, "batch").mockImplementation(async (statements) => {
+      const results = await batch(statements);
+      if (lost !== 1) return results as never;
+      lost = 2;
+      throw new Error("the connection was lost");
+    });
+    await report(domain, { kind: "waiting" });
+    await domain.run(60);
+    expect(lost).toBe(2);
+    expect(await domain.states(placements)).toEqual(["gone"]);
+    for (const watcher of [hers, gateway]) {
+      expect(await watcher.take(1)).toEqual([{ op: "changed", account: ada, seq: 2 }]);
+    }
   });
 });
 

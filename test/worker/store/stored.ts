@@ -98,8 +98,8 @@ export async function movePlacement(
   id: number,
   folder: number,
 ): Promise<number | null> {
-  const [moved] = await movePlacements(db, freely(account, id), folder);
-  return moved?.to ?? null;
+  const { value } = await movePlacements(db, freely(account, id), folder);
+  return value[0]?.to ?? null;
 }
 
 export async function removePlacement(db: D1Database, account: number, id: number): Promise<void> {
@@ -112,5 +112,5 @@ export async function markPlacements(
   ids: readonly number[],
   change: FlagsChange,
 ): Promise<Flagged[]> {
-  return setFlags(db, { account, ids, released: ids }, change);
+  return (await setFlags(db, { account, ids, released: ids }, change)).value;
 }

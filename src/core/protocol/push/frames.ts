@@ -1,7 +1,7 @@
 /**
  * What a domain's object and whoever watches it say on a WebSocket.
  *
- *   object:  hello, and then changed …, domain …, ended …
+ *   object:  hello, and then changed …, archived …, domain …, ended …
  *   watcher: watch …, unwatch … (gateways, which name many mailboxes), and ping
  *
  * Text frames, JSON. Nothing that is said is kept for anybody: a watcher that was away tells what it knows last (`since`, or in
@@ -60,6 +60,11 @@ const objectFrame = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("hello") }),
   /** `seq` null: it could not be read; whoever wants to know has to look. */
   z.strictObject({ op: z.literal("changed"), account, seq: seq.nullable() }),
+  /**
+   * A message has come into its archive and into no folder, so its state is the same. What was missed of this is not made up for:
+   * whoever shows an archive looks when they connect.
+   */
+  z.strictObject({ op: z.literal("archived"), account }),
   /** Nothing more is said of this mailbox, unless it is watched anew. */
   z.strictObject({ op: z.literal("ended"), account, why }),
   domainFrame,

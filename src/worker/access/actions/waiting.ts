@@ -8,7 +8,7 @@ import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import { flightKey } from "../../failback/ports.ts";
 import { withdrawn } from "../../failback/withdraw.ts";
-import { tellChanged } from "../../push/tell.ts";
+import { telling } from "../../push/tell.ts";
 import { discardWaiting, keepInPortal, waitingOf } from "../../store/backlog.ts";
 import { shardDb } from "../../store/shard.ts";
 import { type Problem, unavailable } from "../problem.ts";
@@ -94,9 +94,11 @@ async function release(
     slice.map(({ flight }) => flight),
     async () => {
       for (const shard of new Set(slice.map((message) => message.shard))) {
-        const ids = slice.filter((message) => message.shard === shard).map(({ id }) => id);
-        const db = shardDb(env, shard);
-        tellChanged(env, domain, await (choice === "keep" ? keepInPortal(db, ids) : discardWaiting(db, ids)));
+        const theirs = slice.filter((message) => message.shard === shard);
+        const ids = theirs.map(({ id }) => id);
+        const accounts = [...new Set(theirs.map(({ account }) => account))];
+        const write = choice === "keep" ? keepInPortal : discardWaiting;
+        await telling(env, domain, accounts, () => write(shardDb(env, shard), ids));
       }
     },
     () => {

@@ -1,9 +1,9 @@
 /** Streams of changes, as server-sent events: a user's mailbox, an administrator's domain. */
 import { createRoute, z } from "@hono/zod-openapi";
 import type { ObjectFrame } from "../../../core/protocol/push/frames.ts";
+import { mailboxOf } from "../../mailbox/contract.ts";
 import { eventStream, type ServerSentEvent } from "../../push/stream.ts";
 import type { WatchRefusal } from "../../push/watch.ts";
-import { domainOf } from "../actions/mail.ts";
 import type { AppContext } from "../context.ts";
 import { type Problem, problemResponse, unavailable } from "../problem.ts";
 import { DomainPath, instant, newApi, PROBLEMS } from "./api.ts";
@@ -21,6 +21,14 @@ const LastEvent = z.object({
     .optional(),
 });
 
+const Since = z.strictObject({
+  since: z
+    .string()
+    .regex(/^\d{1,15}$/, "is no state of a mailbox")
+    .openapi({ description: "The same, for who has a state and cannot set the header; the header wins." })
+    .optional(),
+});
+
 export const eventsApi = newApi();
 
 eventsApi.openapi(
@@ -29,19 +37,15 @@ eventsApi.openapi(
     path: "/api/mail/events",
     tags: ["mail"],
     summary: "Changes of the mailbox as they happen",
-    request: { headers: LastEvent },
+    request: { headers: LastEvent, query: Since },
     responses: stream(
-      "Server-sent events. `state`: `{state}`, the mailbox's state now, which is the event's `id` too; the first comes at once. `end`: `{reason}`, `moved`, `login` or `gone`: sign in or connect anew. The stream ends after some minutes; it goes on with Last-Event-ID where it ended.",
+      "Server-sent events. `state`: `{state}`, the mailbox's state now, which is the event's `id` too; the first comes at once. `archive`: a message came into the archive and into no folder; whoever shows the archive also looks when they connect. `end`: `{reason}`, `moved`, `login` or `gone`: sign in or connect anew. The stream ends after some minutes; it goes on with Last-Event-ID where it ended.",
     ),
   }),
   async (c) => {
-    const user = userOf(c);
-    const watch = {
-      kind: "account",
-      account: user.mailbox,
-      since: stateOf(c.req.valid("header")["last-event-id"]),
-    } as const;
-    return answer(c, await eventStream(c.env, domainOf(user), watch, { say: sayAccount }));
+    const { account, domain } = mailboxOf(c.env, userOf(c));
+    const since = stateOf(c.req.valid("header")["last-event-id"] ?? c.req.valid("query").since);
+    return answer(c, await eventStream(c.env, domain, { kind: "account", account, since }, { say: sayAccount }));
   },
 );
 
@@ -65,6 +69,7 @@ const stateOf = (id: string | undefined): number | null =>
 
 function sayAccount(frame: ObjectFrame): ServerSentEvent | null {
   if (frame.op === "ended") return { event: "end", data: JSON.stringify({ reason: frame.why }) };
+  if (frame.op === "archived") return { event: "archive", data: "{}" };
   if (frame.op !== "changed") return null;
   const state = frame.seq === null ? null : String(frame.seq);
   return { event: "state", data: JSON.stringify({ state }), ...(state === null ? {} : { id: state }) };

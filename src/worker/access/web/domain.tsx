@@ -68,9 +68,10 @@ export async function domainPage(c: AppContext, failed?: Failed) {
   ]);
   const mode = picture.status?.mode.mode ?? row.mode;
   const done = DONE[c.req.query("done") ?? ""];
+  const live = { events: `/api/domains/${row.name}/events/stream`, state: null };
   return page(
     c,
-    { title: row.name, section: "domains", mode, status: failed?.problem.status ?? 200 },
+    { title: row.name, section: "domains", mode, live, status: failed?.problem.status ?? 200 },
     <>
       <p class="crumbs">
         <a href="/panel">Domains</a>
@@ -78,7 +79,7 @@ export async function domainPage(c: AppContext, failed?: Failed) {
       <h1>{row.name}</h1>
       {done && !failed && <Done>{done}</Done>}
       <ModeCard picture={picture} mode={mode} />
-      <div class="columns">
+      <div class="columns" id="domain-figures" data-live>
         <Backlog picture={picture} />
         <Probes status={picture.status} />
       </div>
@@ -105,7 +106,7 @@ function ModeCard({ picture, mode }: { picture: DomainPicture; mode: "normal" | 
   const path = `/panel/domains/${row.name}/mode`;
   const other = mode === "normal" ? "emergency" : "normal";
   return (
-    <section class={`mode mode-${mode}`} aria-labelledby="mode">
+    <section class={`mode mode-${mode}`} aria-labelledby="mode" id="domain-mode" data-live>
       <p class="mode-label">Mode</p>
       <h2 id="mode">{mode === "normal" ? "Normal" : "Emergency"}</h2>
       <p class="mode-means">
@@ -286,7 +287,7 @@ function Settings({ picture, c, failed }: { picture: DomainPicture; c: AppContex
 
 function Events({ events }: { events: readonly LoggedEvent[] | null }) {
   return (
-    <section class="card" aria-labelledby="events">
+    <section class="card" aria-labelledby="events" id="domain-events" data-live>
       <h2 id="events">What happened</h2>
       {events === null && <p class="empty">The log does not answer right now.</p>}
       {events?.length === 0 && <p class="empty">Nothing yet.</p>}

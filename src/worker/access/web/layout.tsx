@@ -1,10 +1,10 @@
-/** The frame of every page. Pages work without script, and none is sent. */
+/** The frame of every page. Pages work without script; a few say with one of our own what has changed (assets/live.js). */
 import { html } from "hono/html";
 import type { Child } from "hono/jsx";
 import type { Principal } from "../../identity/principal.ts";
 import type { AppContext } from "../context.ts";
 
-/** No script at all; styles and images are our own. Mail's HTML has a document of its own (body.ts). */
+/** Styles and images are our own, and there is no script but where a page has live parts. Mail's HTML has a document of its own (body.ts). */
 const PAGE_POLICY = [
   "default-src 'none'",
   "style-src 'self'",
@@ -15,6 +15,16 @@ const PAGE_POLICY = [
   "base-uri 'none'",
 ].join("; ");
 
+const LIVE_POLICY = [PAGE_POLICY, "script-src 'self'", "connect-src 'self'"].join("; ");
+
+/** What makes a page's parts anew that have an `id` and `data-live`. */
+export interface Live {
+  /** The path of a stream of events. */
+  readonly events: string;
+  /** The state that the page shows; null: the stream says all at its beginning. */
+  readonly state: number | null;
+}
+
 export type Section = "domains" | "mail" | "archive";
 
 interface Frame {
@@ -22,12 +32,13 @@ interface Frame {
   readonly section?: Section;
   /** Colours the frame: the mode of the domain must be unmistakable on each of its pages. */
   readonly mode?: "normal" | "emergency";
+  readonly live?: Live;
   readonly status?: 200 | 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
 }
 
 export function page(c: AppContext, frame: Frame, content: Child): Response | Promise<Response> {
   const principal = c.get("principal") ?? null;
-  c.header("content-security-policy", PAGE_POLICY);
+  c.header("content-security-policy", frame.live ? LIVE_POLICY : PAGE_POLICY);
   c.header("cache-control", "no-store");
   const document = (
     <html lang="en">
@@ -59,6 +70,9 @@ export function page(c: AppContext, frame: Frame, content: Child): Response | Pr
           )}
         </header>
         <main id="content">{content}</main>
+        {frame.live && (
+          <script src="/live.js" data-events={frame.live.events} data-state={frame.live.state ?? undefined} />
+        )}
       </body>
     </html>
   );

@@ -3,10 +3,11 @@ import { Hono } from "hono";
 import { ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
 import type { User } from "../../identity/principal.ts";
+import { currentState } from "../../mailbox/changes.ts";
+import { mailboxOf } from "../../mailbox/contract.ts";
 import { readFlags } from "../../store/flags.ts";
 import { type Folder, listFolders } from "../../store/folders.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
-import { shardDb } from "../../store/shard.ts";
 import { isWaiting, listFolderMessages, searchFolderMessages } from "../actions/mail.ts";
 import { folderName, userOf } from "../api/mail.ts";
 import type { AppContext, AppEnv } from "../context.ts";
@@ -72,8 +73,11 @@ async function folderPage(c: AppContext, name: string) {
   const after = c.req.query("after") ?? "";
   const before = /^\d{1,16}$/.test(after) ? Number(after) : null;
   const q = c.req.query("q")?.trim() ?? "";
+  const mailbox = mailboxOf(c.env, user);
+  // Before what is shown: what comes meanwhile is told again.
+  const state = await currentState(mailbox);
   const [folders, rows] = await Promise.all([
-    listFolders(shardDb(c.env, user.shard), user.mailbox),
+    listFolders(mailbox.db, mailbox.account),
     listed(c.env, user, { folder: name, q }, before),
   ]);
   if (!rows.ok) return pageProblem(c, rows.error);
@@ -84,7 +88,13 @@ async function folderPage(c: AppContext, name: string) {
   const waiting = shown.filter(isWaiting).length;
   return page(
     c,
-    { title: q === "" ? title : `${q} · ${title}`, section: "mail", status: problem?.status ?? 200 },
+    {
+      title: q === "" ? title : `${q} · ${title}`,
+      section: "mail",
+      status: problem?.status ?? 200,
+      // A search is as its person asked for it.
+      ...(q === "" && { live: { events: "/api/mail/events", state } }),
+    },
     <div class="mail">
       <FolderList folders={folders} current={name} />
       <div>
@@ -95,31 +105,33 @@ async function folderPage(c: AppContext, name: string) {
           <Field name="q" label={`Search in ${title}`} type="search" value={q} />
           <button type="submit">Search</button>
         </form>
-        {waiting > 0 && (
-          <p class="lead">
-            Mail marked “waiting” still goes to your own mail server, and leaves this inbox then. Moving or deleting it
-            keeps it from being delivered there.
-          </p>
-        )}
-        <NotYetFound since={since} />
-        {shown.length === 0 && !problem && (
-          <p class="empty">{next !== null ? FURTHER_BACK : q === "" ? "No messages." : "Nothing was found."}</p>
-        )}
-        {shown.length > 0 && (
-          <ul class="rows">
-            {shown.map((row) => (
-              <MessageItem row={row} />
-            ))}
-          </ul>
-        )}
-        {next !== null && (
-          <a
-            class="button"
-            href={`${folderPath(name)}?${new URLSearchParams({ ...(q !== "" && { q }), after: String(next) })}`}
-          >
-            Older messages
-          </a>
-        )}
+        <div id="messages" data-live>
+          {waiting > 0 && (
+            <p class="lead">
+              Mail marked “waiting” still goes to your own mail server, and leaves this inbox then. Moving or deleting
+              it keeps it from being delivered there.
+            </p>
+          )}
+          <NotYetFound since={since} />
+          {shown.length === 0 && !problem && (
+            <p class="empty">{next !== null ? FURTHER_BACK : q === "" ? "No messages." : "Nothing was found."}</p>
+          )}
+          {shown.length > 0 && (
+            <ul class="rows">
+              {shown.map((row) => (
+                <MessageItem row={row} />
+              ))}
+            </ul>
+          )}
+          {next !== null && (
+            <a
+              class="button"
+              href={`${folderPath(name)}?${new URLSearchParams({ ...(q !== "" && { q }), after: String(next) })}`}
+            >
+              Older messages
+            </a>
+          )}
+        </div>
       </div>
     </div>,
   );
@@ -130,7 +142,7 @@ export const titleOf = (folder: Folder): string => TITLES[folder.role ?? ""] ?? 
 
 export function FolderList({ folders, current }: { folders: readonly Folder[]; current: string }) {
   return (
-    <nav class="folders" aria-label="Folders">
+    <nav class="folders" aria-label="Folders" id="folders" data-live>
       <ul>
         {folders.map((folder) => {
           const name = folderName(folder);

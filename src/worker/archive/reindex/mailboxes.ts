@@ -5,6 +5,7 @@
 import { REINDEX_ACCOUNTS } from "../../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { mendMarks } from "../../move/marks.ts";
+import { telling } from "../../push/tell.ts";
 import { createAccounts, leapAccounts } from "../../store/accounts.ts";
 import { directory } from "../../store/directory.ts";
 import { findDomain, listDomains } from "../../store/domains.ts";
@@ -53,7 +54,7 @@ export async function makeAccounts(
       const live = theirs.map(({ id }) => id);
       if (!write) continue;
       await createAccounts(shardDb(env, number), live, domain.id, now);
-      await leapAccounts(shardDb(env, number), live);
+      await telling(env, domain.name, live, () => leapAccounts(shardDb(env, number), live));
     }
     const last = boxes.at(-1);
     const more = boxes.length === REINDEX_ACCOUNTS && last !== undefined;
