@@ -6,7 +6,7 @@ import { type Correspondent, type SortKey, sorted } from "../../core/query/sort.
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { windowOf } from "./shard.ts";
-import { type Statements, searchMessages, searchPlaces, type Target } from "./statement.ts";
+import { type Statements, searchMessages, searchPlaces, searchPlacesByWords, split, type Target } from "./statement.ts";
 
 export interface Hit {
   /** The message's number; in a folder that of its place, `folder * 2^32 + uid`, in the archive folder too. */
@@ -72,7 +72,8 @@ export async function everyStatement(
   const bounds = { limit: MAX_HITS + 1, look: Number.MAX_SAFE_INTEGER };
   if (target.kind === "folder") {
     const columns = `p.id, ${NUMBERS}, coalesce(p.internal_at, m.at) AS arrival ${material}`;
-    return prepared(db, searchPlaces(target, query, EVERYTHING, { columns, ...bounds }));
+    const search = split(query).textual.kind === "all" ? searchPlaces : searchPlacesByWords;
+    return prepared(db, search(target, query, EVERYTHING, { columns, ...bounds }));
   }
   const { account, kind } = target;
   const [meant, id] =

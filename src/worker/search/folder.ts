@@ -5,8 +5,16 @@ import type { ArchivedRow } from "../store/archive-folder.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { MESSAGE_COLUMNS, messageRow, type StoredRow } from "../store/messages.ts";
 import { PLACED_COLUMNS, type PlacedMessage, placed, type StoredPlacement } from "../store/placements.ts";
-import { searchShard, windowOf } from "./shard.ts";
-import { searchMessages, searchPlaces } from "./statement.ts";
+import { firstRow, searchShard, windowOf } from "./shard.ts";
+import {
+  countByWords,
+  newestPlaces,
+  searchMessages,
+  searchPlaces,
+  searchPlacesByWords,
+  split,
+  type Window,
+} from "./statement.ts";
 
 export interface FolderPage<Row = PlacedMessage> {
   /** Newest first: by UID, in the archive by arrival. */
@@ -29,11 +37,45 @@ export async function searchFolder(
   if (query.kind === NONE.kind) return { items: [], before: null };
   const window = { from: folder * FOLDER_STRIDE, below: before ?? (folder + 1) * FOLDER_STRIDE };
   const target = { kind: "folder", account, folder } as const;
-  const { rows, stoppedAt } = await searchShard<StoredPlacement>(db, window, limit + 1, (some, look) =>
-    searchPlaces(target, query, some, { columns: PLACED_COLUMNS, limit: limit + 1, look }),
+  const one = { columns: PLACED_COLUMNS, limit: limit + 1 };
+  if (split(query).textual.kind !== "all") {
+    const rows = await byWords(db, target, query, window, one);
+    return pageOf(rows.map(placed), null, limit);
+  }
+  const { rows, stoppedAt } = await searchShard<StoredPlacement>(db, window, one.limit, (some, look) =>
+    searchPlaces(target, query, some, { ...one, look }),
   );
   return pageOf(rows.map(placed), stoppedAt, limit);
 }
+
+/** Words that so many of an account's messages have are looked for among the folder's newest places first, so many of them. */
+const COMMON = 1_000;
+
+/**
+ * Words find messages in the order of the archive, and all of them are read to put them in the folder's. What many messages have
+ * is in the newest places already: they are mostly those of the newest messages.
+ */
+async function byWords(
+  db: D1Database,
+  target: { readonly kind: "folder"; readonly account: number; readonly folder: number },
+  query: Query,
+  window: Window,
+  one: { readonly columns: string; readonly limit: number },
+): Promise<readonly StoredPlacement[]> {
+  const within = async (some: Window, messages?: readonly [number, number]) => {
+    const make = () => searchPlacesByWords(target, query, some, { ...one, ...(messages ? { messages } : {}) });
+    return (await searchShard<StoredPlacement>(db, some, one.limit, make)).rows;
+  };
+  const counted = await firstRow<{ hits: number }>(db, countByWords(target, query, COMMON));
+  if (counted?.hits !== COMMON) return within(window);
+  const newest = await firstRow<Newest>(db, newestPlaces(target, window, COMMON));
+  if (!newest || newest.from === null) return [];
+  const rows = await within({ ...window, from: newest.from }, [newest.oldest, newest.newest]);
+  if (rows.length >= one.limit) return rows;
+  return [...rows, ...(await within({ ...window, below: newest.from }))];
+}
+
+type Newest = { readonly from: number; readonly oldest: number; readonly newest: number } | { readonly from: null };
 
 /**
  * What lists of the archive folder show (store/archive-folder.ts), with the flags that they show.

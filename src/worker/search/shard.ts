@@ -20,7 +20,6 @@ const DISORDER = 10 * 60_000;
 
 /**
  * @param make the statements for a window and a number of rows to be looked at
- * @param below look at numbers below this
  */
 export async function searchShard<Row extends { readonly id: number }>(
   db: D1Database,
@@ -41,6 +40,18 @@ export async function searchShard<Row extends { readonly id: number }>(
     below = Number(seen?.results[0]?.last ?? 0);
     if (lookedAt >= SEARCH_LOOKED_AT) return { rows, stoppedAt: below };
   }
+}
+
+/** The one row that a statement has. */
+export async function firstRow<Row>(db: D1Database, { sql, values }: Statement): Promise<Row | null> {
+  return within(
+    db
+      .prepare(sql)
+      .bind(...values)
+      .first<Row>(),
+    INDEX_TIMEOUT,
+    "D1 search",
+  );
 }
 
 async function batch(db: D1Database, statements: readonly Statement[]) {

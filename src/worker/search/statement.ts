@@ -138,39 +138,84 @@ function sourceOf(
   return `SELECT rowid AS id FROM full_text WHERE full_text MATCH ${match} AND ${within("rowid")} ORDER BY rowid DESC`;
 }
 
+type FolderTarget = Extract<Target, { kind: "folder" }>;
+
+interface Places {
+  /** Of `p`, `m` and `a`; `p.id` among them. */
+  readonly columns: string;
+  /** Of hits. */
+  readonly limit: number;
+}
+
+/** What all statements about a folder's places have in common. */
+function placesOf({ account, folder }: FolderTarget, window: Window) {
+  const from = Math.max(window.from, folder * FOLDER_STRIDE);
+  const below = Math.min(window.below, (folder + 1) * FOLDER_STRIDE);
+  return {
+    here: `p.id >= ${from} AND p.id < ${below} AND p.account = ${account} AND p.gone IS NULL`,
+    message: "CROSS JOIN message m ON m.id = p.message CROSS JOIN account a ON a.id = m.account",
+  };
+}
+
 /**
- * Places in a folder, each with its message as `m` and the account's row as `a`.
- * @param columns of `p`, `m` and `a`; `p.id` among them
+ * Places in a folder, each with its message as `m` and the account's row as `a`: the newest of them, looked at one by one.
+ * @param look at no more than this many
  */
 export function searchPlaces(
-  target: Extract<Target, { kind: "folder" }>,
+  target: FolderTarget,
   query: Query,
   window: Window,
-  { columns, limit, look }: { readonly columns: string; readonly limit: number; readonly look: number },
+  { columns, limit, look }: Places & { readonly look: number },
 ): Statements {
   const parameters = new Parameters();
-  const { textual, rest } = split(query);
   const whose = whoseOf(target);
-  const from = Math.max(window.from, target.folder * FOLDER_STRIDE);
-  const below = Math.min(window.below, (target.folder + 1) * FOLDER_STRIDE);
-  const here = `p.id >= ${from} AND p.id < ${below} AND p.account = ${target.account} AND p.gone IS NULL`;
-  const message = "CROSS JOIN message m ON m.id = p.message CROSS JOIN account a ON a.id = m.account";
-  if (textual.kind !== "all") {
-    // Words find messages in the order of the archive: their places are put in the folder's own.
-    const match = parameters.bind(matchOf(whose, textual));
-    const where = whereOf(rest, { parameters, whose, placed: true });
-    const sql = `SELECT ${columns} FROM full_text CROSS JOIN placement p INDEXED BY placement_message ON p.message = full_text.rowid
-      ${message} WHERE full_text MATCH ${match} AND ${here} AND ${where} ORDER BY p.id DESC LIMIT ${limit}`;
-    return { hits: { sql, values: parameters.values }, looked: null };
-  }
-  const every = rest.kind === "all";
+  const { here, message } = placesOf(target, window);
+  const every = query.kind === "all";
   const looked = `SELECT id FROM placement p INDEXED BY placement_live WHERE ${here} ORDER BY id DESC LIMIT ${every ? limit : look}`;
-  const values = [...parameters.values];
-  const where = whereOf(rest, { parameters, whose, placed: true });
+  const where = whereOf(query, { parameters, whose, placed: true });
   const sql = `SELECT ${columns} FROM (${looked}) l CROSS JOIN placement p ON p.id = l.id ${message}
     WHERE ${where} ORDER BY p.id DESC LIMIT ${limit}`;
   return {
     hits: { sql, values: parameters.values },
-    looked: every ? null : { sql: `SELECT count(*) AS looked, min(id) AS last FROM (${looked})`, values },
+    looked: every ? null : { sql: `SELECT count(*) AS looked, min(id) AS last FROM (${looked})`, values: [] },
+  };
+}
+
+/**
+ * The same by the words of a query that has some: all messages that have them are read, and put in the folder's order.
+ * @param messages that are read, by their numbers, both ends included; absent: all
+ */
+export function searchPlacesByWords(
+  target: FolderTarget,
+  query: Query,
+  window: Window,
+  { columns, limit, messages }: Places & { readonly messages?: readonly [number, number] },
+): Statements {
+  const parameters = new Parameters();
+  const { textual, rest } = split(query);
+  const whose = whoseOf(target);
+  const { here, message } = placesOf(target, window);
+  const match = parameters.bind(matchOf(whose, textual));
+  const where = whereOf(rest, { parameters, whose, placed: true });
+  const sql = `SELECT ${columns} FROM full_text CROSS JOIN placement p INDEXED BY placement_message ON p.message = full_text.rowid
+    ${message} WHERE full_text MATCH ${match} ${messages ? `AND full_text.rowid BETWEEN ${messages[0]} AND ${messages[1]}` : ""}
+      AND ${here} AND ${where} ORDER BY p.id DESC LIMIT ${limit}`;
+  return { hits: { sql, values: parameters.values }, looked: null };
+}
+
+/** The newest places of a window, so many of them: the lowest number of a place (null: there is none), and those of their messages. */
+export function newestPlaces(target: FolderTarget, window: Window, count: number): Statement {
+  const { here } = placesOf(target, window);
+  const sql = `SELECT min(id) AS "from", min(message) AS oldest, max(message) AS newest FROM (
+    SELECT id, message FROM placement p INDEXED BY placement_live WHERE ${here} ORDER BY id DESC LIMIT ${count})`;
+  return { sql, values: [] };
+}
+
+/** How many of the account's messages have the words of a query, `most` at the most. */
+export function countByWords(target: FolderTarget, query: Query, most: number): Statement {
+  const match = matchOf(whoseOf(target), split(query).textual);
+  return {
+    sql: `SELECT count(*) AS hits FROM (SELECT rowid FROM full_text WHERE full_text MATCH ?1 LIMIT ${most})`,
+    values: [match],
   };
 }

@@ -4,11 +4,14 @@
  */
 import { env } from "cloudflare:test";
 import { expect, it } from "vitest";
+import type { Query } from "../../../src/core/query/query.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { changesSince, currentState, stateAt } from "../../../src/worker/mailbox/changes.ts";
 import { folders } from "../../../src/worker/mailbox/folders.ts";
 import { markMessages, moveMessages } from "../../../src/worker/mailbox/messages.ts";
 import { readFolder, readMessage } from "../../../src/worker/mailbox/reading.ts";
+import { queryOf } from "../../../src/worker/search/asked.ts";
+import { searchArchiveFolder, searchFolder } from "../../../src/worker/search/folder.ts";
 import { FLAGGED, SEEN } from "../../../src/worker/store/flags.ts";
 import { counted } from "../counters.ts";
 import { newMailbox, receive, type TestMailbox } from "../mailbox/mailbox.ts";
@@ -46,6 +49,15 @@ async function fill({ db, account, inbox }: TestMailbox, to: number): Promise<vo
            SELECT ?2 * 4294967296 + ${modseq}, account, id, ${modseq}, ${modseq} FROM message WHERE account = ?1 AND number > ${number}`,
         )
         .bind(account, inbox),
+      // One word that all have, one of a thousand, one of the first twenty.
+      db
+        .prepare(
+          `INSERT INTO full_text (rowid, scope, subject, sender, body)
+           SELECT id, 'a' || account || ' d1 in', 'Subject ' || number, 'sender' || (number % 100) || '@example.net',
+             'common word' || (number % 1000) || iif(number <= ${TEMPLATES + 20}, ' twenty', '')
+           FROM message WHERE account = ?1 AND number > ${number}`,
+        )
+        .bind(account),
       db.prepare("UPDATE account SET seq = ?2 WHERE id = ?1").bind(account, seq + rows),
     ]);
   }
@@ -77,6 +89,12 @@ async function measure(
   console.log(`BENCH ${JSON.stringify(figures)}`);
 }
 
+function asked(text: string): Query {
+  const query = queryOf({ q: text }, Date.now());
+  if (!query.ok) throw new Error(query.error.message);
+  return query.value;
+}
+
 it("what a person does costs the same in a large mailbox", async () => {
   const box = await newMailbox();
   const some = await receive(box, TEMPLATES);
@@ -100,6 +118,14 @@ it("what a person does costs the same in a large mailbox", async () => {
     await measure(box, "open one", size, (box, n) => readMessage(box, one(n)));
     await measure(box, "flag one", size, (box, n) => markMessages(box, [one(n)], { add: FLAGGED, remove: 0 }));
     await measure(box, "changes, of 15 flags", size, (box) => changesSince(box, stateAt(state), 1_000));
+    for (const text of ["", "common", "word7", "twenty", "from:sender7 -word7", "is:flagged common"]) {
+      await measure(box, `search ${text === "" ? "for nothing" : text}`, size, ({ db, account, inbox }) =>
+        searchFolder(db, { account, folder: inbox }, asked(text), null, PAGE),
+      );
+    }
+    await measure(box, "search of the archive: word7", size, ({ db, account }) =>
+      searchArchiveFolder(db, account, asked("word7"), null, PAGE),
+    );
     await measure(box, "move one there and back", size, async (box, n) => {
       const there = await moveMessages(box, [one(n)], box.junk);
       const to = there.ok ? there.value.moved[0]?.to : undefined;

@@ -6,7 +6,7 @@ import { prepare } from "../../../src/core/query/prepare.ts";
 import type { Query } from "../../../src/core/query/query.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { type SearchScope, searchArchive } from "../../../src/worker/search/archive.ts";
-import { searchFolder } from "../../../src/worker/search/folder.ts";
+import { type FolderPage, searchFolder } from "../../../src/worker/search/folder.ts";
 import { FOLDER_STRIDE } from "../../../src/worker/store/folders.ts";
 import { firstNumberOf } from "../../../src/worker/store/numbers.ts";
 import { counted } from "../counters.ts";
@@ -107,7 +107,9 @@ describe("among 60,000 messages a page of a search", () => {
 
   it.each<[string, number, number]>([
     ["", 50, 51 * 5],
-    ["rare", 20, 21 * 6],
+    ["rare", 20, 21 * 7],
+    // Not all 20,000 that have it, but the thousand newest.
+    ["common", 50, 1_000 * 9],
     ["is:unread", 20, 20_000 * 5],
     ["is:read", 50, 100 * 7],
   ])("of a folder for %j finds %i and reads no more than %i rows", async (text, found, most) => {
@@ -123,5 +125,35 @@ describe("among 60,000 messages a page of a search", () => {
     const read = await readFor((env) => searchArchive(env, ANN, asked(`before:${week}`), null, 50));
     expect(read.found).toBe(50);
     expect(read.rowsRead).toBeLessThanOrEqual(700);
+  });
+
+  it("of a folder has what was put there last first, however old it is, and each once over all pages", async () => {
+    // The oldest but one is put there again, as a copy.
+    const { results } = await env.SHARD_0.prepare(
+      `INSERT INTO placement (id, account, message, modseq, created)
+       SELECT ${INBOX * FOLDER_STRIDE + 2 * STORED}, account, message, ${2 * STORED}, ${2 * STORED} FROM placement
+       WHERE account = 1 ORDER BY id LIMIT 1 OFFSET 1 RETURNING id`,
+    ).all<{ id: number }>();
+    const found: number[] = [];
+    let before: number | null = null;
+    do {
+      const page: FolderPage = await searchFolder(
+        env.SHARD_0,
+        { account: 1, folder: INBOX },
+        asked("from:sender5 common"),
+        before,
+        3,
+      );
+      found.push(...page.items.map(({ id }) => id));
+      before = page.before;
+    } while (before !== null);
+    const common = await searchFolder(env.SHARD_0, { account: 1, folder: INBOX }, asked("common"), null, 2_000);
+    const places = await env.SHARD_0.prepare(
+      "SELECT id, (id % 4294967296) % 1000 AS sender FROM placement WHERE account = 1 ORDER BY id DESC",
+    ).all<{ id: number; sender: number }>();
+    const [copy, ...rest] = places.results;
+    expect(copy?.id).toBe(results[0]?.id);
+    expect(common.items.map(({ id }) => id)).toEqual(places.results.slice(0, 2_000).map(({ id }) => id));
+    expect(found).toEqual(rest.filter(({ sender }) => sender === 5).map(({ id }) => id));
   });
 });
