@@ -1,11 +1,12 @@
 /** Search in a folder of the portal, and in the archive as a folder. */
+import { SEARCH_LOOKED_AT } from "../../core/limits.ts";
 import { inArchiveFolder } from "../../core/query/archive-folder.ts";
 import { NONE, type Query } from "../../core/query/query.ts";
 import type { ArchivedRow } from "../store/archive-folder.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { MESSAGE_COLUMNS, messageRow, type StoredRow } from "../store/messages.ts";
 import { PLACED_COLUMNS, type PlacedMessage, placed, type StoredPlacement } from "../store/placements.ts";
-import { firstRow, searchShard, windowOf } from "./shard.ts";
+import { type Found, firstRow, searchShard, windowOf } from "./shard.ts";
 import {
   countByWords,
   newestPlaces,
@@ -38,22 +39,26 @@ export async function searchFolder(
   const window = { from: folder * FOLDER_STRIDE, below: before ?? (folder + 1) * FOLDER_STRIDE };
   const target = { kind: "folder", account, folder } as const;
   const one = { columns: PLACED_COLUMNS, limit: limit + 1 };
-  if (split(query).textual.kind !== "all") {
-    const rows = await byWords(db, target, query, window, one);
-    return pageOf(rows.map(placed), null, limit);
-  }
-  const { rows, stoppedAt } = await searchShard<StoredPlacement>(db, window, one.limit, (some, look) =>
-    searchPlaces(target, query, some, { ...one, look }),
-  );
+  const { rows, stoppedAt } =
+    split(query).textual.kind === "all"
+      ? await searchShard<StoredPlacement>(db, window, one.limit, (some, look) =>
+          searchPlaces(target, query, some, { ...one, look }),
+        )
+      : await byWords(db, target, query, window, one);
   return pageOf(rows.map(placed), stoppedAt, limit);
 }
 
 /** Words that so many of an account's messages have are looked for among the folder's newest places first, so many of them. */
 const COMMON = 1_000;
+/** Where that was not enough, each further batch is so many times as large. */
+const GROWTH = 8;
+
+type Newest = { readonly from: number; readonly oldest: number; readonly newest: number } | { readonly from: null };
 
 /**
  * Words find messages in the order of the archive, and all of them are read to put them in the folder's. What many messages have
- * is in the newest places already: they are mostly those of the newest messages.
+ * is in the newest places already: they are mostly those of the newest messages. Where there are few, all are read, unless
+ * more is asked of them than words tell: then batch by batch, as without words.
  */
 async function byWords(
   db: D1Database,
@@ -61,21 +66,30 @@ async function byWords(
   query: Query,
   window: Window,
   one: { readonly columns: string; readonly limit: number },
-): Promise<readonly StoredPlacement[]> {
-  const within = async (some: Window, messages?: readonly [number, number]) => {
-    const make = () => searchPlacesByWords(target, query, some, { ...one, ...(messages ? { messages } : {}) });
-    return (await searchShard<StoredPlacement>(db, some, one.limit, make)).rows;
-  };
+): Promise<Found<StoredPlacement>> {
+  const search = (some: Window, messages?: readonly [number, number]) =>
+    searchShard<StoredPlacement>(db, some, one.limit, () =>
+      searchPlacesByWords(target, query, some, { ...one, messages }),
+    );
   const counted = await firstRow<{ hits: number }>(db, countByWords(target, query, COMMON));
-  if (counted?.hits !== COMMON) return within(window);
-  const newest = await firstRow<Newest>(db, newestPlaces(target, window, COMMON));
-  if (!newest || newest.from === null) return [];
-  const rows = await within({ ...window, from: newest.from }, [newest.oldest, newest.newest]);
-  if (rows.length >= one.limit) return rows;
-  return [...rows, ...(await within({ ...window, below: newest.from }))];
+  if (counted?.hits !== COMMON) return search(window);
+  const rows: StoredPlacement[] = [];
+  let { below } = window;
+  let look = COMMON;
+  for (let lookedAt = 0; ; look = Math.min(look * GROWTH, SEARCH_LOOKED_AT - lookedAt)) {
+    const newest = await firstRow<Newest>(db, newestPlaces(target, { ...window, below }, look));
+    if (!newest || newest.from === null) return { rows, stoppedAt: null };
+    rows.push(...(await search({ from: newest.from, below }, [newest.oldest, newest.newest])).rows);
+    if (rows.length >= one.limit) return { rows: rows.slice(0, one.limit), stoppedAt: null };
+    below = newest.from;
+    lookedAt += look;
+    if (split(query).rest.kind === "all") {
+      const { rows: older } = await search({ ...window, below });
+      return { rows: [...rows, ...older].slice(0, one.limit), stoppedAt: null };
+    }
+    if (lookedAt >= SEARCH_LOOKED_AT) return { rows, stoppedAt: below };
+  }
 }
-
-type Newest = { readonly from: number; readonly oldest: number; readonly newest: number } | { readonly from: null };
 
 /**
  * What lists of the archive folder show (store/archive-folder.ts), with the flags that they show.

@@ -189,7 +189,7 @@ export function searchPlacesByWords(
   target: FolderTarget,
   query: Query,
   window: Window,
-  { columns, limit, messages }: Places & { readonly messages?: readonly [number, number] },
+  { columns, limit, messages }: Places & { readonly messages?: readonly [number, number] | undefined },
 ): Statements {
   const parameters = new Parameters();
   const { textual, rest } = split(query);

@@ -112,6 +112,7 @@ describe("among 60,000 messages a page of a search", () => {
     ["common", 50, 1_000 * 9],
     ["is:unread", 20, 20_000 * 5],
     ["is:read", 50, 100 * 7],
+    ["is:unread common", 20, 20_000 * 9],
   ])("of a folder for %j finds %i and reads no more than %i rows", async (text, found, most) => {
     const read = await readFor((env) =>
       searchFolder(env.SHARD_0, { account: 1, folder: INBOX }, asked(text), null, 50),
