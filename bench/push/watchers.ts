@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { request } from "node:http";
 import { WebSocket } from "ws";
+import { WATCH_PING } from "../../src/core/limits.ts";
 import { parseSecrets, signRequest } from "../../src/core/protocol/gateway/signature.ts";
-import { readObjectFrame, writePushFrame } from "../../src/core/protocol/push/frames.ts";
+import { PING, PONG, readObjectFrame, writePushFrame } from "../../src/core/protocol/push/frames.ts";
 
 export interface Watcher {
   readonly kind: "websocket" | "events";
@@ -26,10 +27,16 @@ export async function openWebSocket(base: string, secrets: string, domain: strin
   const authorization = await signRequest(parsed.value[0], signed, Date.now(), nonce);
   url.protocol = "ws:";
   const socket = new WebSocket(url, { headers: { authorization }, perMessageDeflate: false });
-  const watcher: Watcher = { kind: "websocket", account, heard: () => undefined, close: () => socket.terminate() };
+  const ping = setInterval(() => socket.send(PING), WATCH_PING);
+  const close = () => {
+    clearInterval(ping);
+    socket.terminate();
+  };
+  const watcher: Watcher = { kind: "websocket", account, heard: () => undefined, close };
   return new Promise((resolve, reject) => {
     socket.on("error", reject);
     socket.on("message", (data) => {
+      if (data.toString() === PONG) return;
       const frame = readObjectFrame(data.toString());
       if (!frame.ok) throw new Error(`the object said something unexpected: ${frame.error}`);
       if (frame.value.op === "hello")
