@@ -1,5 +1,6 @@
 /** A user's portal mailbox, one message at a time: what they read, move, mark and delete. The API and the webmail both call these. */
 import type { Reply } from "../../../core/outcome.ts";
+import type { Query } from "../../../core/query/query.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { searchableSince } from "../../archive/renewal.ts";
 import type { Env } from "../../env.ts";
@@ -59,6 +60,8 @@ export async function listFolderMessages(
 export interface FoundInFolder extends FolderPage {
   /** Unix milliseconds: older mail is not found yet (archive/renewal.ts). Null: all is. */
   readonly since: number | null;
+  /** What was searched for, for whoever shows where it stands (search/snippets.ts). */
+  readonly query: Query;
 }
 
 /**
@@ -85,7 +88,7 @@ export async function searchFolderMessages(
     searchInFolder(mailbox, found, query.value, before, limit),
     searchableSince(env, user.shard),
   ]);
-  return ok({ ...page, since });
+  return ok({ ...page, since, query: query.value });
 }
 
 /** @param id as it stands in a path; 0 where it can be none */

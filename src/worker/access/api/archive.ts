@@ -1,6 +1,5 @@
 /** The archive: search, one message, its octets and parts, delivered again. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { markup, type Piece } from "../../../core/query/highlight.ts";
 import { openMessage } from "../../archive/read.ts";
 import type { ArchiveItem } from "../../search/archive.ts";
 import { snippetsOf } from "../../search/snippets.ts";
@@ -21,7 +20,7 @@ import {
   searchable,
 } from "./api.ts";
 import { openedView } from "./mail.ts";
-import { MailAddressSchema, OpenedSchema } from "./messages.ts";
+import { HIGHLIGHTS, HighlightsAsked, highlightsOf, MailAddressSchema, OpenedSchema } from "./messages.ts";
 
 const Item = z
   .object({
@@ -42,19 +41,7 @@ const Item = z
   })
   .openapi("ArchivedMessage");
 
-const MARKED = "As HTML, escaped, with <mark> around what was searched for; null where none of it is there.";
-const Hit = Item.extend({
-  highlights: z
-    .object({
-      subject: z.string().nullable().openapi({ description: MARKED }),
-      preview: z
-        .string()
-        .nullable()
-        .openapi({ description: `${MARKED} The part of the text where most of it stands.` }),
-    })
-    .optional()
-    .openapi({ description: "Where it was asked for." }),
-}).openapi("FoundMessage");
+const Hit = Item.extend(HIGHLIGHTS).openapi("FoundMessage");
 
 const Opened = Item.extend(OpenedSchema.shape).openapi("OpenedArchivedMessage");
 
@@ -107,10 +94,7 @@ archiveApi.openapi(
         since: Day.optional(),
         until: Day.optional(),
         direction: z.enum(["in", "out"]).optional(),
-        highlights: z.enum(["true", "false"]).default("false").openapi({
-          description:
-            "Whether each message says where the words stand; of the first ones of a page its octets are read for it.",
-        }),
+        highlights: HighlightsAsked,
       }),
     },
     responses: { 200: json(page(Hit).extend(SEARCHABLE), "A page."), ...PROBLEMS },
@@ -123,14 +107,7 @@ archiveApi.openapi(
     const rest = { next, ...searchable(found.value.since) };
     if (highlights === "false") return c.json({ items: items.map(itemView), ...rest }, 200);
     const snippets = await snippetsOf(c.env.MAIL, found.value.query, items);
-    const marked = (pieces: readonly Piece[] | null | undefined) => (pieces ? markup(pieces) : null);
-    const hits = items.map((item, index) => {
-      const snippet = snippets[index];
-      return {
-        ...itemView(item),
-        highlights: { subject: marked(snippet?.subject), preview: marked(snippet?.preview) },
-      };
-    });
+    const hits = items.map((item, index) => ({ ...itemView(item), ...highlightsOf(snippets[index]) }));
     return c.json({ items: hits, ...rest }, 200);
   },
 );

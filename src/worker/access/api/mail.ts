@@ -8,6 +8,7 @@ import type { User } from "../../identity/principal.ts";
 import { blobId } from "../../mailbox/blobs.ts";
 import { mailboxOf } from "../../mailbox/contract.ts";
 import { readThread } from "../../mailbox/reading.ts";
+import { snippetsOf } from "../../search/snippets.ts";
 import { readFlags, readKeywords } from "../../store/flags.ts";
 import { type Folder, STANDARD_FOLDERS } from "../../store/folders.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
@@ -24,7 +25,7 @@ import {
 import { type AppContext, principalOf } from "../context.ts";
 import { problemResponse } from "../problem.ts";
 import { body, cut, instant, json, newApi, PageQuery, PROBLEMS, page, SEARCHABLE, searchable } from "./api.ts";
-import { MailAddressSchema, OpenedSchema } from "./messages.ts";
+import { HIGHLIGHTS, HighlightsAsked, highlightsOf, MailAddressSchema, OpenedSchema } from "./messages.ts";
 
 const MessageSchema = z
   .object({
@@ -135,6 +136,8 @@ export const KeywordChange = z
   .strictObject({ add: Keywords.default([]), remove: z.union([z.literal("all"), Keywords]).default([]) })
   .openapi("KeywordChange", { description: "`all` takes away every other keyword." });
 
+const FoundSchema = MessageSchema.extend(HIGHLIGHTS).openapi("FoundMailMessage");
+
 export const mailApi = newApi();
 
 mailApi.openapi(
@@ -153,6 +156,7 @@ mailApi.openapi(
           description:
             "What to find in the folder, as typed into a search box (docs/search.md). A page may be short and have a next one.",
         }),
+        highlights: HighlightsAsked,
         thread: z
           .string()
           .regex(/^\d{1,16}$/, "is no conversation")
@@ -164,10 +168,10 @@ mailApi.openapi(
           .optional(),
       }),
     },
-    responses: { 200: json(page(MessageSchema).extend(SEARCHABLE), "A page."), ...PROBLEMS },
+    responses: { 200: json(page(FoundSchema).extend(SEARCHABLE), "A page."), ...PROBLEMS },
   }),
   async (c) => {
-    const { folder, q = "", thread, cursor, limit } = c.req.valid("query");
+    const { folder, q = "", highlights, thread, cursor, limit } = c.req.valid("query");
     if (thread !== undefined) {
       const all = await readThread(mailboxOf(c.env, userOf(c)), Number(thread), MAX_ACT);
       return c.json({ items: all.map(messageView), next: null }, 200);
@@ -177,8 +181,12 @@ mailApi.openapi(
       const found = await searchFolderMessages(c.env, userOf(c), { folder, q }, before, limit);
       if (!found.ok) return problemResponse(c, found.error);
       const next = found.value.before === null ? null : String(found.value.before);
-      const items = found.value.items.map(messageView);
-      return c.json({ items, next, ...searchable(found.value.since) }, 200);
+      const rest = { next, ...searchable(found.value.since) };
+      const rows = found.value.items;
+      if (highlights === "false") return c.json({ items: rows.map(messageView), ...rest }, 200);
+      const snippets = await snippetsOf(c.env.MAIL, found.value.query, rows);
+      const items = rows.map((row, index) => ({ ...messageView(row), ...highlightsOf(snippets[index]) }));
+      return c.json({ items, ...rest }, 200);
     }
     const rows = await listFolderMessages(c.env, userOf(c), folder, before, limit + 1);
     if (!rows.ok) return problemResponse(c, rows.error);

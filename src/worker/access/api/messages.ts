@@ -1,5 +1,7 @@
 /** What messages look like from outside, in the archive and in the portal alike. */
 import { z } from "@hono/zod-openapi";
+import { markup, type Piece } from "../../../core/query/highlight.ts";
+import type { Snippet } from "../../search/snippets.ts";
 
 export const MailAddressSchema = z.object({ name: z.string(), address: z.string() });
 
@@ -24,6 +26,32 @@ export const OpenedSchema = z.object({
     }),
   ),
 });
+
+const MARKED = "As HTML, escaped, with <mark> around what was searched for; null where none of it is there.";
+
+/** Of a message that was found: where what was searched for stands in it. */
+export const HIGHLIGHTS = {
+  highlights: z
+    .object({
+      subject: z.string().nullable().openapi({ description: MARKED }),
+      preview: z
+        .string()
+        .nullable()
+        .openapi({ description: `${MARKED} The part of the text where most of it stands.` }),
+    })
+    .optional()
+    .openapi({ description: "Where it was asked for." }),
+};
+
+export const HighlightsAsked = z.enum(["true", "false"]).default("false").openapi({
+  description:
+    "Whether each message says where the words stand; of the first ones of a page its octets are read for it.",
+});
+
+export function highlightsOf(snippet: Snippet | undefined) {
+  const marked = (pieces: readonly Piece[] | null | undefined) => (pieces ? markup(pieces) : null);
+  return { highlights: { subject: marked(snippet?.subject), preview: marked(snippet?.preview) } };
+}
 
 /** Octets of mail are shown to nobody's browser as a page of ours: always a download, never guessed at. */
 export function octetsHeaders(type: string, name: string): Record<string, string> {

@@ -1,6 +1,5 @@
 /** The archive's pages: search, read, deliver again. */
 import { Hono } from "hono";
-import type { Piece } from "../../../core/query/highlight.ts";
 import { EXAMPLES } from "../../../core/query/operators.ts";
 import { openMessage } from "../../archive/read.ts";
 import { scopeOf } from "../../identity/principal.ts";
@@ -14,7 +13,7 @@ import type { Problem } from "../problem.ts";
 import { addBelowMessage } from "./below-message.ts";
 import { Form } from "./form.ts";
 import { page } from "./layout.tsx";
-import { MessageBody, senderOf } from "./message-parts.tsx";
+import { Marked, MessageBody, senderOf } from "./message-parts.tsx";
 import { Choice, Done, Field, NotYetFound, ProblemNotice, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
@@ -125,16 +124,14 @@ function Item({ item, snippet }: { item: ArchiveItem; snippet: Snippet | undefin
           <ShortTime at={item.at} />
         </span>
         <span class="message-subject">
-          {snippet?.subject ? <Marked pieces={snippet.subject} /> : item.subject || "(no subject)"}
+          <Marked pieces={snippet?.subject} text={item.subject || "(no subject)"} />
         </span>
-        <span class="message-preview">{snippet?.preview ? <Marked pieces={snippet.preview} /> : item.preview}</span>
+        <span class="message-preview">
+          <Marked pieces={snippet?.preview} text={item.preview} />
+        </span>
       </a>
     </li>
   );
-}
-
-function Marked({ pieces }: { pieces: readonly Piece[] }) {
-  return <>{pieces.map(({ text, hit }) => (hit ? <mark>{text}</mark> : text))}</>;
 }
 
 const PATH = "/archive/:id";

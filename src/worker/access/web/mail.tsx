@@ -5,6 +5,7 @@ import type { Env } from "../../env.ts";
 import type { User } from "../../identity/principal.ts";
 import { currentState } from "../../mailbox/changes.ts";
 import { mailboxOf } from "../../mailbox/contract.ts";
+import { type Snippet, snippetsOf } from "../../search/snippets.ts";
 import { readFlags } from "../../store/flags.ts";
 import { type Folder, listFolders } from "../../store/folders.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
@@ -14,7 +15,7 @@ import type { AppContext, AppEnv } from "../context.ts";
 import type { Problem } from "../problem.ts";
 import { FURTHER_BACK } from "./archive.tsx";
 import { page } from "./layout.tsx";
-import { senderOf } from "./message-parts.tsx";
+import { Marked, senderOf } from "./message-parts.tsx";
 import { Done, Field, NotYetFound, ProblemNotice, ShortTime } from "./parts.tsx";
 import { pageProblem } from "./problem-page.tsx";
 
@@ -37,6 +38,8 @@ const DONE: Record<string, string> = {
 
 interface Listed {
   readonly shown: readonly PlacedMessage[];
+  /** In the same order: where what was searched for stands. */
+  readonly snippets?: readonly Snippet[];
   /** Of the next page; null: this is the last. */
   readonly after: number | null;
   /** Unix milliseconds: a search does not find older mail yet. */
@@ -60,8 +63,8 @@ async function listed(
   }
   const found = await searchFolderMessages(env, user, { folder, q }, before, SHOWN);
   if (found.ok) {
-    const { items, before: after, since } = found.value;
-    return ok({ shown: items, after, since });
+    const { items, before: after, since, query } = found.value;
+    return ok({ shown: items, after, since, snippets: await snippetsOf(env.MAIL, query, items) });
   }
   return found.error.status === 422 ? ok({ shown: [], after: null, problem: found.error }) : found;
 }
@@ -81,7 +84,7 @@ async function folderPage(c: AppContext, name: string) {
     listed(c.env, user, { folder: name, q }, before),
   ]);
   if (!rows.ok) return pageProblem(c, rows.error);
-  const { shown, after: next, since, problem } = rows.value;
+  const { shown, snippets, after: next, since, problem } = rows.value;
   const folder = folders.find((one) => folderName(one) === name);
   const title = folder ? titleOf(folder) : name;
   const done = DONE[c.req.query("done") ?? ""];
@@ -118,8 +121,8 @@ async function folderPage(c: AppContext, name: string) {
           )}
           {shown.length > 0 && (
             <ul class="rows">
-              {shown.map((row) => (
-                <MessageItem row={row} />
+              {shown.map((row, index) => (
+                <MessageItem row={row} snippet={snippets?.[index]} />
               ))}
             </ul>
           )}
@@ -168,7 +171,7 @@ export function FolderList({ folders, current }: { folders: readonly Folder[]; c
   );
 }
 
-function MessageItem({ row }: { row: PlacedMessage }) {
+function MessageItem({ row, snippet }: { row: PlacedMessage; snippet: Snippet | undefined }) {
   const { seen, flagged } = readFlags(row.flags);
   return (
     <li>
@@ -187,11 +190,12 @@ function MessageItem({ row }: { row: PlacedMessage }) {
               <span class="unseen">Flagged: </span>
             </span>
           )}
-          {row.subject || "(no subject)"}
+          <Marked pieces={snippet?.subject} text={row.subject || "(no subject)"} />
         </span>
         <span class="message-preview">
           {row.refusal !== null && <span class="badge badge-refused">refused by the mail server</span>}
-          {isWaiting(row) && <span class="badge badge-waiting">waiting</span>} {row.preview}
+          {isWaiting(row) && <span class="badge badge-waiting">waiting</span>}{" "}
+          <Marked pieces={snippet?.preview} text={row.preview} />
         </span>
       </a>
     </li>

@@ -1,7 +1,13 @@
 /** An opened message as the webmail and the archive show it. */
+import type { Piece } from "../../../core/query/highlight.ts";
 import type { MailAddress, MessageMeta } from "../../archive/meta.ts";
 import type { OpenedMessage } from "../../archive/read.ts";
 import { size, Time } from "./parts.tsx";
+
+/** With what was searched for marked. @param text where nothing of it is there */
+export function Marked({ pieces, text }: { pieces: readonly Piece[] | null | undefined; text: string }) {
+  return <>{pieces?.map((piece) => (piece.hit ? <mark>{piece.text}</mark> : piece.text)) ?? text}</>;
+}
 
 interface Summary {
   readonly subject: string;

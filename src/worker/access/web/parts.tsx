@@ -73,7 +73,7 @@ export function ProblemNotice({ problem }: { problem: Problem | undefined }) {
           {errors.map(({ field, line, message }) => (
             <li>
               {line !== undefined && `Line ${line}: `}
-              {field !== "" && <b>{labelOf(field)} </b>}
+              {labelOf(field) !== "" && <b>{labelOf(field)} </b>}
               {message}
             </li>
           ))}
@@ -86,6 +86,8 @@ export function ProblemNotice({ problem }: { problem: Problem | undefined }) {
 }
 
 const LABELS: Record<string, string> = {
+  // The sentence quotes what was typed.
+  q: "",
   "origin.transport": "How mail gets there",
   "origin.via": "What cannot be forwarded",
   "origin.forwardDomain": "Forward to the domain",
