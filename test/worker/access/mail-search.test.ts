@@ -50,6 +50,20 @@ describe("a search in a folder", () => {
     expect(await subjects("q=invoice%20is:unread")).toEqual(["Lunch", "Invoice one"]);
   });
 
+  it("says where the words stand, where it is asked to", async () => {
+    const { body } = await json("GET", "/api/mail/messages?q=invoice&limit=2&highlights=true", { token: alice });
+    const marks = (body.items as { highlights: unknown }[]).map(({ highlights }) => highlights);
+    expect(marks).toEqual([
+      { subject: null, preview: "about the <mark>invoice</mark>" },
+      { subject: "<mark>Invoice</mark> two", preview: null },
+    ]);
+    const plain = await json("GET", "/api/mail/messages?q=invoice", { token: alice });
+    expect((plain.body.items as object[]).some((item) => "highlights" in item)).toBe(false);
+    const page = await (await call("GET", "/mail?q=invoice", { token: alice })).text();
+    expect(page).toContain("<mark>Invoice</mark> two");
+    expect(page).toContain("about the <mark>invoice</mark>");
+  });
+
   it("comes in pages", async () => {
     const first = await search("q=invoice&limit=2");
     expect(first.subjects).toEqual(["Lunch", "Invoice two"]);
@@ -110,11 +124,13 @@ describe("a search in a folder", () => {
 
   it("has a box on the folder's page, which keeps what was typed", async () => {
     const page = await (await call("GET", "/mail?q=subject:invoice", { token: alice })).text();
-    expect(page).toContain("Invoice two");
+    expect(page).toContain("<mark>Invoice</mark> two");
     expect(page).not.toContain("Lunch");
     expect(page).toContain('value="subject:invoice"');
     const wrong = await call("GET", "/mail?q=before:tomorow", { token: alice });
     expect(wrong.status).toBe(422);
-    expect(await wrong.text()).toContain("before:tomorow is no date");
+    const said = await wrong.text();
+    expect(said).toContain("before:tomorow is no date");
+    expect(said).not.toContain("<b>Q");
   });
 });
