@@ -150,8 +150,11 @@ describe("mail that email() brings, where the origin is known to be slow", () =>
 
   it("has no keeper at the MX port, and none for whom nothing is stored", async () => {
     await organisation.origin.set({});
-    expect((await byEmail(DAN, "Dan's")).final?.code).toBe(250);
-    const atMx = await late([ANN], "At the MX port", { env: { ...(env as Env), KEEPER: counting } });
+    // The origin answers at once; a busy machine may take longer for it than a hurried sender waits.
+    const here = { ...(env as Env), KEEPER: counting };
+    const dans = await late([DAN], "Dan's", { env: here, patience: { whole: 45_000 } });
+    expect(dans.final?.code).toBe(250);
+    const atMx = await late([ANN], "At the MX port", { env: here, patience: {} });
     expect(atMx.final?.code).toBe(250);
     expect(kept).toBe(0);
   });
