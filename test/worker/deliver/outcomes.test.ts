@@ -6,15 +6,21 @@ import type { Behaviour, StepDetail, Verb } from "../../support/origin-behaviour
 import { createOrigin, type Origin } from "../origin-control.ts";
 import { openBy, TRANSPORTS, type Transport } from "../transports.ts";
 
-/** Short, for a silent server, that is to be given up at once. */
-const LIMIT = 250;
-const SHORT = limitsOf(LIMIT);
-/** Long, so that a busy machine does not turn another outcome into a timeout. */
-const LONG = limitsOf(10_000);
-
-function limitsOf(limit: number) {
-  return { connect: 10_000, greeting: limit, command: limit, recipient: limit, data: limit, write: limit };
-}
+/** Of a silent server, that is to be given up at once, in the phase in which it falls silent. */
+const LIMIT = 500;
+/** Long, so that a busy machine does not turn another outcome, or another phase's, into a timeout. */
+const LONG = { connect: 10_000, greeting: 10_000, command: 10_000, recipient: 10_000, data: 10_000, write: 10_000 };
+const WAITS = {
+  greeting: "greeting",
+  ehlo: "command",
+  starttls: "command",
+  auth: "command",
+  mail: "recipient",
+  rcpt: "recipient",
+  data: "data",
+  final: "data",
+} as const;
+const shortIn = (phase: keyof typeof WAITS) => ({ ...LONG, [WAITS[phase]]: LIMIT });
 const USER = { name: "relay@example.org", password: "correct horse" };
 const MESSAGE = new TextEncoder().encode("Subject: outcome\r\n\r\nhello\r\n");
 
@@ -97,14 +103,18 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
       });
 
       it("that is met with silence is given up", async () => {
-        const { outcome, usable } = await deliver(behaviourFor(phase, { silent: true }), pipelining, SHORT);
+        const { outcome, usable } = await deliver(behaviourFor(phase, { silent: true }), pipelining, shortIn(phase));
         expect(outcome).toMatchObject(unavailable(phase, "timeout"));
         expect(usable).toBe(false);
       });
 
       it("that is answered one octet at a time is given up after its total time", async () => {
         // Each octet comes well within the limit, the reply as a whole does not.
-        const { outcome, usable } = await deliver(behaviourFor(phase, { octetEvery: LIMIT / 5 }), pipelining, SHORT);
+        const { outcome, usable } = await deliver(
+          behaviourFor(phase, { octetEvery: LIMIT / 5 }),
+          pipelining,
+          shortIn(phase),
+        );
         expect(outcome).toMatchObject(unavailable(phase, "timeout"));
         expect(usable).toBe(false);
       });
@@ -174,7 +184,9 @@ describe.each(TRANSPORTS)("over %s", (transport: Transport) => {
     }
 
     it("is given up", async () => {
-      expect(await send({ stopReadingAfter: 1_000 }, SHORT)).toMatchObject(unavailable("data", "timeout"));
+      expect(await send({ stopReadingAfter: 1_000 }, { ...LONG, write: LIMIT })).toMatchObject(
+        unavailable("data", "timeout"),
+      );
     });
 
     it("is unavailable when it hangs up without a word", async () => {
