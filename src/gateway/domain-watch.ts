@@ -2,11 +2,9 @@
  * What happens to the mailboxes of one domain, for whoever is connected to them here: one WebSocket to the domain's object, for
  * however many mailboxes (core/protocol/push/frames.ts). It comes again when it breaks, and tells then what was missed.
  */
-import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import {
   FIRST_WATCH_RETRY,
-  GATEWAY_CONNECT_TIMEOUT,
   LAST_WATCH_RETRY,
   RETRY_JITTER,
   WATCH_LINGER,
@@ -14,8 +12,6 @@ import {
   WATCH_PING,
   WATCH_SILENCE,
 } from "../core/limits.ts";
-import { MAX_TEXT_FRAME } from "../core/protocol/gateway/frames.ts";
-import { signRequest } from "../core/protocol/gateway/signature.ts";
 import {
   type EndReason,
   PING,
@@ -25,7 +21,7 @@ import {
   writePushFrame,
 } from "../core/protocol/push/frames.ts";
 import { KnownState } from "../core/protocol/push/known.ts";
-import type { WorkerLink } from "./transaction.ts";
+import { signedSocket, type WorkerLink } from "./worker-link.ts";
 
 /** `seq` null: something may have changed, and nobody knows what. */
 export type Change =
@@ -138,19 +134,10 @@ export class DomainWatch {
   }
 
   async #openSocket(): Promise<void> {
-    const url = new URL(`/gateway/watch/${this.#domain}`, this.#link.worker);
-    const nonce = randomBytes(18).toString("base64url");
-    const request = { method: "GET", path: url.pathname };
-    const authorization = await signRequest(this.#link.secrets[0], request, Date.now(), nonce);
+    const connect = await signedSocket(this.#link, `/gateway/watch/${this.#domain}`);
     this.#opening = false;
     if (this.#closed || this.#watched.size === 0) return;
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url, {
-      headers: { authorization },
-      handshakeTimeout: GATEWAY_CONNECT_TIMEOUT,
-      perMessageDeflate: false,
-      maxPayload: MAX_TEXT_FRAME,
-    });
+    const socket = connect();
     this.#socket = socket;
     this.#serve(socket);
   }

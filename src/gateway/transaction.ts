@@ -1,31 +1,17 @@
 /** One SMTP transaction on its way to the Worker: a signed WebSocket, see core/protocol/gateway/frames.ts. */
-import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import type { Client } from "../core/envelope.ts";
 import {
   GATEWAY_ACK_TIMEOUT,
   GATEWAY_AFTERWARDS,
-  GATEWAY_CONNECT_TIMEOUT,
   GATEWAY_FINAL_TIMEOUT,
   GATEWAY_PING,
   GATEWAY_RECIPIENT_TIMEOUT,
   GATEWAY_WINDOW,
 } from "../core/limits.ts";
 import type { Reply } from "../core/outcome.ts";
-import {
-  MAX_TEXT_FRAME,
-  type MailFrame,
-  readWorkerFrame,
-  type WorkerFrame,
-  writeFrame,
-} from "../core/protocol/gateway/frames.ts";
-import { type GatewaySecret, signRequest } from "../core/protocol/gateway/signature.ts";
-
-export interface WorkerLink {
-  readonly worker: URL;
-  /** The first signs. */
-  readonly secrets: readonly [GatewaySecret, ...GatewaySecret[]];
-}
+import { type MailFrame, readWorkerFrame, type WorkerFrame, writeFrame } from "../core/protocol/gateway/frames.ts";
+import { signedSocket, type WorkerLink } from "./worker-link.ts";
 
 /** The Worker cannot be had, or says what it should not: a temporary failure to the sender. */
 export class WorkerUnavailableError extends Error {
@@ -50,21 +36,8 @@ export class WorkerTransaction {
 
   /** @throws WorkerUnavailableError */
   static async open(link: WorkerLink, client: Client, mail: MailFrame["mail"]): Promise<WorkerTransaction> {
-    const url = new URL("/gateway/transaction", link.worker);
-    const request = { method: "GET", path: url.pathname };
-    const authorization = await signRequest(
-      link.secrets[0],
-      request,
-      Date.now(),
-      randomBytes(18).toString("base64url"),
-    );
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url, {
-      headers: { authorization },
-      handshakeTimeout: GATEWAY_CONNECT_TIMEOUT,
-      perMessageDeflate: false,
-      maxPayload: MAX_TEXT_FRAME,
-    });
+    const connect = await signedSocket(link, "/gateway/transaction");
+    const socket = connect();
     const transaction = new WorkerTransaction(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once("open", resolve);

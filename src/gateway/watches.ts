@@ -1,6 +1,6 @@
 /** The watches of a gateway, one a domain, opened when somebody needs one and closed when nobody does any more. */
 import { DomainWatch, type Listener, type WatchOptions } from "./domain-watch.ts";
-import type { WorkerLink } from "./transaction.ts";
+import type { WorkerLink } from "./worker-link.ts";
 
 export class Watches {
   readonly #link: WorkerLink;

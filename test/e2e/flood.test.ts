@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MAX_ISOLATE_BYTES } from "../../src/core/limits.ts";
 import type { Reply } from "../../src/core/outcome.ts";
 import { parseSecrets } from "../../src/core/protocol/gateway/signature.ts";
-import type { WorkerLink } from "../../src/gateway/transaction.ts";
+import type { WorkerLink } from "../../src/gateway/worker-link.ts";
 import { handOver } from "../../src/local/corpus/hand-over.ts";
 import { CorpusOrigin } from "../../src/local/corpus/origin.ts";
 import { keptBundle } from "../../src/local/kept-bundle.ts";

@@ -13,7 +13,7 @@ import {
   type WatcherFrame,
   writePushFrame,
 } from "../../src/core/protocol/push/frames.ts";
-import type { WorkerLink } from "../../src/gateway/transaction.ts";
+import type { WorkerLink } from "../../src/gateway/worker-link.ts";
 import { SECRET } from "./worker-double.ts";
 
 export class PushDouble {

@@ -1,7 +1,8 @@
 /** A message handed to the Worker as a gateway does it: its real receive, with octets that no SMTP port has looked at. */
 import { GATEWAY_FRAME_BYTES } from "../../core/limits.ts";
 import type { Reply } from "../../core/outcome.ts";
-import { type WorkerLink, WorkerTransaction } from "../../gateway/transaction.ts";
+import { WorkerTransaction } from "../../gateway/transaction.ts";
+import type { WorkerLink } from "../../gateway/worker-link.ts";
 
 const CLIENT = { ip: "192.0.2.25", helo: "mail.sender.example", protocol: "ESMTP" };
 

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { formatReply, type Reply } from "../../core/outcome.ts";
 import { parseSecrets } from "../../core/protocol/gateway/signature.ts";
-import type { WorkerLink } from "../../gateway/transaction.ts";
+import type { WorkerLink } from "../../gateway/worker-link.ts";
 import { Service } from "../demo/service.ts";
 import { running } from "../orphan.ts";
 import { keepSecrets } from "../secrets.ts";
