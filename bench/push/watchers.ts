@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { request } from "node:http";
 import { WebSocket } from "ws";
-import { WATCH_PING } from "../../src/core/limits.ts";
 import { parseSecrets, signRequest } from "../../src/core/protocol/gateway/signature.ts";
 import { PING, PONG, readObjectFrame, writePushFrame } from "../../src/core/protocol/push/frames.ts";
+import { WATCH_PING } from "../../src/core/protocol/push/limits.ts";
 
 export interface Watcher {
   readonly kind: "websocket" | "events";

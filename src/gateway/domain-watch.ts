@@ -3,15 +3,7 @@
  * however many mailboxes (core/protocol/push/frames.ts). It comes again when it breaks, and tells then what was missed.
  */
 import { WebSocket } from "ws";
-import {
-  FIRST_WATCH_RETRY,
-  LAST_WATCH_RETRY,
-  RETRY_JITTER,
-  WATCH_LINGER,
-  WATCH_PAGE,
-  WATCH_PING,
-  WATCH_SILENCE,
-} from "../core/limits.ts";
+import { RETRY_JITTER } from "../core/limits.ts";
 import {
   type EndReason,
   PING,
@@ -21,6 +13,14 @@ import {
   writePushFrame,
 } from "../core/protocol/push/frames.ts";
 import { KnownState } from "../core/protocol/push/known.ts";
+import {
+  FIRST_WATCH_RETRY,
+  LAST_WATCH_RETRY,
+  WATCH_LINGER,
+  WATCH_PAGE,
+  WATCH_PING,
+  WATCH_SILENCE,
+} from "../core/protocol/push/limits.ts";
 import { signedSocket, type WorkerLink } from "./worker-link.ts";
 
 /** `seq` null: something may have changed, and nobody knows what. */

@@ -6,7 +6,7 @@ import {
   WATCH_PAGE,
   WATCH_PING,
   WATCH_SILENCE,
-} from "../../src/core/limits.ts";
+} from "../../src/core/protocol/push/limits.ts";
 import { type Change, DomainWatch } from "../../src/gateway/domain-watch.ts";
 import { Watches } from "../../src/gateway/watches.ts";
 import { PushDouble } from "./push-double.ts";

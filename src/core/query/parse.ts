@@ -4,8 +4,9 @@
  * `from:` and the like (operators.ts) say where. What is no operator is text; only what would find something else than was
  * meant is an error.
  */
-import { MAX_QUERY_NESTING, MAX_QUERY_TEXT } from "../limits.ts";
+
 import { err, ok, type Result } from "../result.ts";
+import { MAX_QUERY_NESTING, MAX_QUERY_TEXT } from "./limits.ts";
 import { OPERATORS, TEXT_OPERATORS } from "./operators.ts";
 import type { QueryProblem } from "./prepare.ts";
 import { ALL, ANYWHERE, and, NONE, not, or, phrase, type Query, type TextField } from "./query.ts";

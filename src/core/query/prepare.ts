@@ -1,13 +1,14 @@
 /** A query that may be run: in its simplest form, and not too large. */
+
+import { err, ok, type Result } from "../result.ts";
+import { isIndexedField } from "./header-words.ts";
 import {
   MAX_QUERY_CONDITIONS,
   MAX_QUERY_DEPTH,
   MAX_QUERY_NESTING,
   MAX_QUERY_RANGES,
   MAX_QUERY_TEXT,
-} from "../limits.ts";
-import { err, ok, type Result } from "../result.ts";
-import { isIndexedField } from "./header-words.ts";
+} from "./limits.ts";
 import type { Condition, Query } from "./query.ts";
 import { simplify } from "./simplify.ts";
 

@@ -2,13 +2,14 @@
  * What those who watch a domain are told, and when. Never on the mail's way: everything here is after the fact, and what fails
  * costs a watcher a look of its own.
  */
-import { DOMAIN_NEWS_PAUSE, MAX_UNWATCHED_PLANS, WATCH_SETTLE } from "../../core/limits.ts";
+
 import {
   type DomainFrame,
   type EndReason,
   type ObjectFrame,
   readWatcherFrame,
 } from "../../core/protocol/push/frames.ts";
+import { DOMAIN_NEWS_PAUSE, MAX_UNWATCHED_PLANS, WATCH_SETTLE } from "../../core/protocol/push/limits.ts";
 import type { Written } from "../store/states.ts";
 import type { AccountChange, FailbackRun, Holder } from "./contract.ts";
 import type { Watcher, Watchers } from "./watchers.ts";

@@ -2,14 +2,15 @@
  * The sockets of those who watch a domain (core/protocol/push/frames.ts), over the platform's hibernation: who they are stands
  * in their tags and attachments alone, so nothing is lost while the object sleeps.
  */
+
+import { type ObjectFrame, PING, PONG, writePushFrame } from "../../core/protocol/push/frames.ts";
 import {
   MAX_WATCHED_BY_NAME,
   MAX_WATCHERS,
   MAX_WATCHERS_PER_ACCOUNT,
   WATCH_SILENCE,
   WATCH_UNREAD_BYTES,
-} from "../../core/limits.ts";
-import { type ObjectFrame, PING, PONG, writePushFrame } from "../../core/protocol/push/frames.ts";
+} from "../../core/protocol/push/limits.ts";
 
 /** `account`: of one mailbox; `domain`: of the domain's mode and backlog; `gateway`: of the mailboxes that it names. */
 export type Watcher =

@@ -2,15 +2,16 @@
  * A watch as server-sent events (HTML, "Server-sent events"), held by the stateless Worker: for the API's streams, and for JMAP's
  * (RFC 8620 §7.3). It ends by itself before anybody else ends it; its reader opens it again and catches up by Last-Event-ID.
  */
+
+import { type ObjectFrame, PING, PONG, readObjectFrame } from "../../core/protocol/push/frames.ts";
+import { KnownState } from "../../core/protocol/push/known.ts";
 import {
   EVENT_STREAM_BUFFER,
   EVENT_STREAM_RETRY,
   EVENT_STREAM_TIME,
   WATCH_PING,
   WATCH_SILENCE,
-} from "../../core/limits.ts";
-import { type ObjectFrame, PING, PONG, readObjectFrame } from "../../core/protocol/push/frames.ts";
-import { KnownState } from "../../core/protocol/push/known.ts";
+} from "../../core/protocol/push/limits.ts";
 import type { Env } from "../env.ts";
 import { openWatch, type Watch, type WatchRefusal } from "./watch.ts";
 

@@ -1,7 +1,8 @@
 /** The final dot: what the table's row says becomes true, and only then the sender hears it. */
 import { rowFor } from "../../core/decision.ts";
-import { INDEX_TIMEOUT, STORE_TIMEOUT, WATCH_SETTLE } from "../../core/limits.ts";
+import { INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome, Reply } from "../../core/outcome.ts";
+import { WATCH_SETTLE } from "../../core/protocol/push/limits.ts";
 import { extract } from "../archive/extract.ts";
 import { type IndexEntry, type Indexed, indexMessage } from "../archive/index.ts";
 import type { Extracted } from "../archive/meta.ts";

@@ -1,6 +1,7 @@
 /** All hits of a search in a mailbox or a folder, sorted: what IMAP's SEARCH and SORT and JMAP's Email/query answer from. */
-import { INDEX_TIMEOUT, MAX_HITS } from "../../core/limits.ts";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { inArchiveFolder } from "../../core/query/archive-folder.ts";
+import { MAX_HITS } from "../../core/query/limits.ts";
 import type { Query } from "../../core/query/query.ts";
 import { type Correspondent, type SortKey, sorted } from "../../core/query/sort.ts";
 import { within } from "../store/deadline.ts";

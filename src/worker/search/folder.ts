@@ -1,6 +1,7 @@
 /** Search in a folder of the portal, and in the archive as a folder. */
-import { SEARCH_LOOKED_AT } from "../../core/limits.ts";
+
 import { inArchiveFolder } from "../../core/query/archive-folder.ts";
+import { SEARCH_LOOKED_AT } from "../../core/query/limits.ts";
 import { NONE, type Query } from "../../core/query/query.ts";
 import type { ArchivedRow } from "../store/archive-folder.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";

@@ -1,5 +1,6 @@
 /** One page of one shard's hits: rows are looked at in growing batches until the page is full, all is seen, or it is enough. */
-import { INDEX_TIMEOUT, SEARCH_LOOKED_AT } from "../../core/limits.ts";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
+import { SEARCH_LOOKED_AT } from "../../core/query/limits.ts";
 import type { Query, Span } from "../../core/query/query.ts";
 import { within } from "../store/deadline.ts";
 import { firstSince } from "../store/expiry.ts";

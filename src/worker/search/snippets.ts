@@ -1,6 +1,7 @@
 /** What of a hit is shown: where the words stand in it. The index has no text to show, so it is read from the octets in R2. */
-import { SNIPPET_OCTETS, SNIPPET_READS, SNIPPET_TIME } from "../../core/limits.ts";
+
 import { excerpt, hasAll, highlighted, needlesOf, type Piece } from "../../core/query/highlight.ts";
+import { SNIPPET_OCTETS, SNIPPET_READS, SNIPPET_TIME } from "../../core/query/limits.ts";
 import type { Query } from "../../core/query/query.ts";
 import { readMessage } from "../archive/message.ts";
 import { octetsOf } from "../archive/octets.ts";

@@ -5,7 +5,7 @@ import {
   EVENT_STREAM_TIME,
   MAX_WATCHERS_PER_ACCOUNT,
   WATCH_PING,
-} from "../../../src/core/limits.ts";
+} from "../../../src/core/protocol/push/limits.ts";
 import type { DomainObject } from "../../../src/worker/domain/object.ts";
 import { eventStream } from "../../../src/worker/push/stream.ts";
 import { createOrganisation, letter, send } from "../receive/organisation.ts";

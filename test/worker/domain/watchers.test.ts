@@ -6,7 +6,7 @@ import {
   WATCH_PAGE,
   WATCH_SETTLE,
   WATCH_SILENCE,
-} from "../../../src/core/limits.ts";
+} from "../../../src/core/protocol/push/limits.ts";
 import type { AccountChange, Report } from "../../../src/worker/domain/contract.ts";
 import type { DomainObject } from "../../../src/worker/domain/object.ts";
 import { createOrigin } from "../origin-control.ts";

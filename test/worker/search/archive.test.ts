@@ -1,6 +1,6 @@
 import { applyD1Migrations, env } from "cloudflare:test";
 import { beforeAll, describe, expect, it } from "vitest";
-import { SEARCH_LOOKED_AT } from "../../../src/core/limits.ts";
+import { SEARCH_LOOKED_AT } from "../../../src/core/query/limits.ts";
 import type { Query } from "../../../src/core/query/query.ts";
 import { type SearchScope, searchArchive } from "../../../src/worker/search/archive.ts";
 import { type Asked, queryOf } from "../../../src/worker/search/asked.ts";

@@ -2,7 +2,7 @@
 import { env } from "cloudflare:test";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { MAX_QUERY_CONDITIONS, MAX_QUERY_DEPTH } from "../../../src/core/limits.ts";
+import { MAX_QUERY_CONDITIONS, MAX_QUERY_DEPTH } from "../../../src/core/query/limits.ts";
 import { parseQuery, parseWords } from "../../../src/core/query/parse.ts";
 import { prepare } from "../../../src/core/query/prepare.ts";
 import { ANYWHERE, and, not, or, phrase, type Query } from "../../../src/core/query/query.ts";

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { SNIPPET_OCTETS, SNIPPET_READS } from "../../../src/core/limits.ts";
 import { markup } from "../../../src/core/query/highlight.ts";
+import { SNIPPET_OCTETS, SNIPPET_READS } from "../../../src/core/query/limits.ts";
 import type { Query } from "../../../src/core/query/query.ts";
 import { queryOf } from "../../../src/worker/search/asked.ts";
 import { type Shown, snippetsOf } from "../../../src/worker/search/snippets.ts";

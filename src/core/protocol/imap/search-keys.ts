@@ -3,7 +3,7 @@
  * the query that every search is. Strings are looked for by words (docs/decisions/016-search-by-words.md): words next to each
  * other, of the last one the beginning. Dates are days in UTC.
  */
-import { MAX_QUERY_NESTING } from "../../limits.ts";
+import { MAX_QUERY_NESTING } from "../../query/limits.ts";
 import {
   ALL,
   and,

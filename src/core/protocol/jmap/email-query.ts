@@ -1,6 +1,6 @@
 /** Filter and order of Email/query (RFC 8621 §4.4.1, §4.4.2) as the query that every search is. */
 import { z } from "zod";
-import { MAX_QUERY_NESTING } from "../../limits.ts";
+import { MAX_QUERY_NESTING } from "../../query/limits.ts";
 import { parseWords } from "../../query/parse.ts";
 import {
   ALL,

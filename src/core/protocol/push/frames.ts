@@ -13,9 +13,9 @@
  * that does not ping (WATCH_SILENCE), and one to which too much was sent since its last ping (WATCH_UNREAD_BYTES).
  */
 import { z } from "zod";
-import { WATCH_PAGE } from "../../limits.ts";
 import type { Result } from "../../result.ts";
 import { readFrame } from "../gateway/frames.ts";
+import { WATCH_PAGE } from "./limits.ts";
 
 export const PING = "ping";
 export const PONG = "pong";

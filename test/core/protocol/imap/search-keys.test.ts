@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MAX_QUERY_NESTING } from "../../../../src/core/limits.ts";
 import { type Argument, type Selected, searchKeys } from "../../../../src/core/protocol/imap/search-keys.ts";
+import { MAX_QUERY_NESTING } from "../../../../src/core/query/limits.ts";
 import { prepare } from "../../../../src/core/query/prepare.ts";
 import { ALL, and, NONE, not, or, phrase, type Query, type TextField } from "../../../../src/core/query/query.ts";
 

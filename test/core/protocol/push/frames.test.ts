@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { WATCH_PAGE } from "../../../../src/core/limits.ts";
 import { MAX_TEXT_FRAME } from "../../../../src/core/protocol/gateway/frames.ts";
 import {
   type ObjectFrame,
@@ -9,6 +8,7 @@ import {
   writePushFrame,
 } from "../../../../src/core/protocol/push/frames.ts";
 import { KnownState } from "../../../../src/core/protocol/push/known.ts";
+import { WATCH_PAGE } from "../../../../src/core/protocol/push/limits.ts";
 
 describe("a frame of a watch", () => {
   it.each<ObjectFrame>([
