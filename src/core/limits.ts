@@ -396,3 +396,41 @@ export const MAX_CHANGES_PURGED = 20_000;
 export const ARCHIVE_UNCOUNTED = 500;
 /** Characters of the name that a caller gives a request, so that its repeat is known. */
 export const MAX_REQUEST_NAME = 128;
+
+/** What cannot be sent is given back after this (RFC 5321 §4.5.4.1 asks for 4 to 5 days; people want to know sooner). */
+export const SEND_EXPIRY = 3 * 24 * 3600_000;
+/** After this its sender hears that it takes longer (RFC 3461 §4.1, as sendmail and Postfix have it). */
+export const SEND_WARNING = 4 * 3600_000;
+/** The first pause of a message that could not be sent, and the last: some 60 tries in three days. */
+export const FIRST_SEND_RETRY = 60_000;
+export const LAST_SEND_RETRY = 90 * 60_000;
+/** What is finished is remembered so long, so that a request that is repeated is known: longer than REPEAT_WINDOW and SEND_EXPIRY. */
+export const OUTGOING_DAYS = 14;
+/** Finished messages that one run of the purge takes of a shard. */
+export const MAX_OUTGOING_PURGED = 5_000;
+/** Messages that are sent at the same time for one domain: each takes a connection of the six that an invocation has. */
+export const SEND_LANES = 4;
+/** Rows of the queue read from a shard at once. */
+export const QUEUE_PAGE = 200;
+/** A run begins no further message after this; the alarm goes on with the next. */
+export const SEND_SLICE_TIME = 60_000;
+/** Outcomes that go to D1 together; beyond it a run waits for D1. */
+export const MAX_UNSETTLED = 200;
+/** What somebody sends who was stopped is looked at again after this, should nobody have let them go on. */
+export const STOPPED_PAUSE = 15 * 60_000;
+/** Recipients that one mailbox may send to in an hour and a day, unless an operator says otherwise: a stolen password is no spam cannon. */
+export const USER_HOUR = 200;
+export const USER_DAY = 1_000;
+/** The same for a domain, what its own server relays included. */
+export const DOMAIN_HOUR = 5_000;
+export const DOMAIN_DAY = 30_000;
+/** Octets of a header that we add to or change on the way out; of a notice of failure, what it brings of the original's. */
+export const MAX_RETURNED_HEADER_BYTES = 32 * 1024;
+/** Body of a request that composes a message: some 10 MiB of attachments in base64. Larger ones come as message/rfc822. */
+export const MAX_COMPOSE_BYTES = 15 * 1024 * 1024;
+/** Cloudflare Email Service: https://developers.cloudflare.com/email-service/platform/limits/ */
+export const CLOUDFLARE_MESSAGE_BYTES = 5 * 1024 * 1024;
+export const CLOUDFLARE_RECIPIENTS = 50;
+export const CLOUDFLARE_HEADER_BYTES = 16 * 1024;
+/** One call of the send_email binding. */
+export const CLOUDFLARE_SEND_TIMEOUT = 30_000;

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const DATABASES = ["directory", "shard", "domain"];
+const DATABASES = ["directory", "shard", "domain", "outbound"];
 const kit = join(dirname(createRequire(import.meta.url).resolve("drizzle-kit")), "bin.cjs");
 
 let stale = false;

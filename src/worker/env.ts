@@ -2,6 +2,7 @@
 import type { OriginKeeper } from "./deliver/keeper.ts";
 import type { DomainObject } from "./domain/object.ts";
 import type { CarrierObject } from "./failback/carrier.ts";
+import type { OutboundObject } from "./send/object.ts";
 
 export interface Env {
   readonly DIRECTORY: D1Database;
@@ -11,6 +12,7 @@ export interface Env {
   readonly DOMAIN: DurableObjectNamespace<DomainObject>;
   readonly KEEPER: DurableObjectNamespace<OriginKeeper>;
   readonly CARRIER: DurableObjectNamespace<CarrierObject>;
+  readonly OUTBOUND: DurableObjectNamespace<OutboundObject>;
   readonly SEND_EMAIL: SendEmail;
   readonly ASSETS: Fetcher;
   /** Our name in Received and in the SMTP greeting. */

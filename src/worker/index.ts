@@ -12,6 +12,7 @@ import { receiveEmail } from "./receive/email.ts";
 export { OriginKeeper } from "./deliver/keeper.ts";
 export { DomainObject } from "./domain/object.ts";
 export { CarrierObject } from "./failback/carrier.ts";
+export { OutboundObject } from "./send/object.ts";
 
 const app = createApp();
 const HOURLY = "17 * * * *";

@@ -26,13 +26,24 @@ const encoder = new TextEncoder();
 export function traceHeaders(facts: TraceFacts): Uint8Array<ArrayBuffer> {
   const only = facts.to.length === 1 ? facts.to[0] : undefined;
   const delivered = only ?? `${facts.id.toLowerCase()}.recipients@${domainOf(facts.to[0] ?? "")}`;
-  const lines = [
-    `Received: from ${sanitize(facts.client.helo) || "unknown"}${literal(facts.client.ip)}`,
-    `\tby ${facts.host} (Holdfast) with ${sanitize(facts.client.protocol) || "ESMTP"} id ${facts.id}`,
-    `${only === undefined ? "\t" : `\tfor <${only}>`}; ${rfc5322Date(facts.at)}`,
-    `Delivered-To: ${delivered}`,
-  ];
-  return encoder.encode(`${lines.join("\r\n")}\r\n`);
+  return encoder.encode(`${received(facts, only)}Delivered-To: ${delivered}\r\n`);
+}
+
+/** Received alone: what goes on top of a message on its way out. No recipient is named (RFC 5321 §7.2). */
+export function receivedField(facts: Omit<TraceFacts, "to">): Uint8Array<ArrayBuffer> {
+  return encoder.encode(received(facts, undefined));
+}
+
+/** Whoever comes over HTTP has no name of a host, and where people write from is nobody's business (RFC 6409 §8). */
+function received({ client, host, id, at }: Omit<TraceFacts, "to">, recipient: string | undefined): string {
+  const from =
+    client.helo === "" && client.ip === "" ? "" : `from ${sanitize(client.helo) || "unknown"}${literal(client.ip)}`;
+  const by = `by ${host} (Holdfast) with ${sanitize(client.protocol) || "ESMTP"} id ${id}`;
+  return [
+    `Received: ${from === "" ? by : `${from}\r\n\t${by}`}`,
+    `${recipient === undefined ? "\t" : `\tfor <${recipient}>`}; ${rfc5322Date(at)}`,
+    "",
+  ].join("\r\n");
 }
 
 /** The field that marks what Email Routing forwards for us: it takes fields of the form X-… only, no Received. */

@@ -1,7 +1,7 @@
 /** All that people and scripts may call over HTTP; gateways have routes of their own (gateway/routes.ts). */
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
-import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
+import { ANSWER_TIMEOUT, MAX_COMPOSE_BYTES, MAX_REQUEST_BYTES } from "../../core/limits.ts";
 import { MissingOctetsError } from "../archive/read.ts";
 import { ShardError } from "../search/archive.ts";
 import { DeadlineError, within } from "../store/deadline.ts";
@@ -21,13 +21,17 @@ export function createApp(): Api {
     c.header("referrer-policy", "no-referrer");
   });
   app.use((_c, next) => within(next(), ANSWER_TIMEOUT, "the answer"));
-  const limited = bodyLimit({
-    maxSize: MAX_REQUEST_BYTES,
-    onError: (c) =>
-      answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${MAX_REQUEST_BYTES} octets.` }),
-  });
+  const limit = (maxSize: number) =>
+    bodyLimit({
+      maxSize,
+      onError: (c) => answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${maxSize} octets.` }),
+    });
+  const [limited, written] = [limit(MAX_REQUEST_BYTES), limit(MAX_COMPOSE_BYTES)];
   // Mail has a limit of its own, and is not held whole.
-  app.use((c, next) => (isMail(c.req.header("content-type")) ? next() : limited(c, next)));
+  app.use((c, next) => {
+    if (isMail(c.req.header("content-type"))) return next();
+    return c.req.method === "POST" && c.req.path === "/api/mail/messages" ? written(c, next) : limited(c, next);
+  });
   app.use(authenticate);
   app.route("/", createApi());
   app.route("/", createPages());

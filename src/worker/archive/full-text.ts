@@ -40,6 +40,8 @@ export interface Findable {
   readonly domain: number;
   readonly direction: "in" | "out";
   readonly envelope: Pick<Envelope, "to">;
+  /** Of an outgoing message: all of its envelope's recipients. */
+  readonly recipients?: readonly string[] | undefined;
   /** Its owner put it into a folder; it is not of the archive. */
   readonly own?: boolean | undefined;
   readonly extracted: Threaded &
@@ -47,7 +49,7 @@ export interface Findable {
 }
 
 /** @param share characters of the body that are indexed */
-export function fullText({ extracted, envelope, ...whose }: Findable, share = Number.MAX_SAFE_INTEGER): FullText {
+export function fullText({ extracted, envelope, recipients = [envelope.to], ...whose }: Findable, share = Number.MAX_SAFE_INTEGER): FullText {
   const { subject, from, to, cc, bcc, attachments, fields, text } = extracted;
   return {
     scope: [
@@ -60,7 +62,7 @@ export function fullText({ extracted, envelope, ...whose }: Findable, share = Nu
     cc: people(cc),
     bcc: people(bcc),
     // Need not be in the header: a blind copy, a list.
-    envelope: envelope.to,
+    envelope: recipients.join("\n"),
     names: attachments.map(({ name }) => name).join("\n"),
     fields: fieldsText(fields),
     body: text.length <= share ? text : text.slice(0, share).toWellFormed(),

@@ -6,6 +6,7 @@
 import type { Envelope } from "../../core/envelope.ts";
 import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
+import { SEEN } from "../store/flags.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { firstNumberOf, nextArchiveNumber, nextNumber, OWN } from "../store/numbers.ts";
 import { STATE, type Written } from "../store/states.ts";
@@ -31,8 +32,10 @@ export interface IndexEntry {
   readonly envelope: Envelope;
   /** JSON of the origin's reply where the origin has refused it: then it does not wait any more. */
   readonly refusal?: string;
-  /** Its owner puts it into a folder: it neither came nor went, and is none of the archive's. */
+  /** Its owner puts it into a folder, or they are not covered: it is none of the archive's. */
   readonly own?: boolean;
+  /** Of an outgoing message: all of its envelope's recipients. */
+  readonly recipients?: readonly string[];
 }
 
 /** Where an owner's own message goes, and how it lies there. */
@@ -67,27 +70,42 @@ export interface Indexed {
 export async function indexMessage(
   db: D1Database,
   entries: readonly IndexEntry[],
-  { portal }: { readonly portal: false | Portal },
+  options: { readonly portal: false | Portal },
 ): Promise<Indexed[]> {
   if (entries.length === 0) return [];
+  const { statements, indexed } = indexing(db, entries, options);
+  return indexed(await db.batch<{ key: string; seq?: number }>(statements));
+}
+
+/** The same for a batch that does more: its statements, and what their results say. @param entries at least one */
+export function indexing(
+  db: D1Database,
+  entries: readonly IndexEntry[],
+  { portal }: { readonly portal: false | Portal },
+): {
+  readonly statements: D1PreparedStatement[];
+  readonly indexed: (results: readonly D1Result<{ key: string; seq?: number }>[]) => Indexed[];
+} {
   // The text travels once for each recipient: with many of them each has a smaller share.
   const share = Math.floor(MAX_INDEX_TEXT / entries.length);
   const first = portal ? ensureInboxes(db, entries) : [];
   const each = entries.map((entry) =>
     portal ? portalStatements(db, entry, share, portal) : archiveStatements(db, entry, share),
   );
-  const results = await db.batch<{ key: string; seq?: number }>([...first, ...each.flat(), selectKeys(db, entries)]);
-  const keys = results.at(-1)?.results ?? [];
-  let at = first.length + INSERT;
-  return each.map((statements, index) => {
-    const insert = results[at];
-    const seq = portal ? results[at + 1]?.results[0]?.seq : undefined;
-    at += statements.length;
-    const key = keys[index]?.key;
-    if (!insert || key === undefined) throw new Error("the index did not keep the message");
-    const account = entries[index]?.account ?? 0;
-    return { account, isNew: insert.meta.changes > 0, key, ...(seq === undefined ? {} : { seq }) };
-  });
+  const indexed = (results: readonly D1Result<{ key: string; seq?: number }>[]) => {
+    const keys = results.at(-1)?.results ?? [];
+    let at = first.length + INSERT;
+    return each.map((statements, index) => {
+      const insert = results[at];
+      const seq = portal ? results[at + 1]?.results[0]?.seq : undefined;
+      at += statements.length;
+      const key = keys[index]?.key;
+      if (!insert || key === undefined) throw new Error("the index did not keep the message");
+      const account = entries[index]?.account ?? 0;
+      return { account, isNew: insert.meta.changes > 0, key, ...(seq === undefined ? {} : { seq }) };
+    });
+  };
+  return { statements: [...first, ...each.flat(), selectKeys(db, entries)], indexed };
 }
 
 /** The same, into a folder, for whoever tells those who watch it. */
@@ -132,7 +150,8 @@ function portalStatements(db: D1Database, entry: IndexEntry, share: number, port
         refusal ?? null,
         portal === "sent" ? "sent" : "inbox",
         own?.folder ?? 0,
-        own?.flags ?? 0,
+        // What somebody wrote they have read.
+        own?.flags ?? (portal === "sent" ? SEEN : 0),
         own?.keywords ?? null,
         own?.internalAt ?? null,
       ),
@@ -223,7 +242,7 @@ function selectKeys(db: D1Database, entries: readonly IndexEntry[]): D1PreparedS
     .bind(list);
 }
 
-function metaOf({ extracted, receipt, envelope }: IndexEntry): MessageMeta {
+function metaOf({ extracted, receipt, envelope, recipients }: IndexEntry): MessageMeta {
   const { from, to, cc, replyTo, references, attachments, messageId, inReplyTo, date } = extracted;
   return {
     receipt,
@@ -234,6 +253,7 @@ function metaOf({ extracted, receipt, envelope }: IndexEntry): MessageMeta {
     replyTo,
     references,
     attachments,
+    ...(recipients === undefined ? {} : { recipients }),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
     ...(date === undefined ? {} : { date }),

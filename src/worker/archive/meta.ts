@@ -16,7 +16,10 @@ export interface Receipt {
 /** JSON in `message.meta`. */
 export interface MessageMeta {
   readonly receipt: Receipt;
+  /** Of an outgoing message `to` is the first recipient. */
   readonly envelope: Envelope;
+  /** Of an outgoing message: all of them, blind copies too. */
+  readonly recipients?: readonly string[];
   /** Header fields, decoded. */
   readonly to: readonly MailAddress[];
   readonly cc: readonly MailAddress[];
@@ -42,7 +45,7 @@ export interface AttachmentMeta {
 }
 
 /** What indexing takes out of a message. */
-export interface Extracted extends Omit<MessageMeta, "receipt" | "envelope"> {
+export interface Extracted extends Omit<MessageMeta, "receipt" | "envelope" | "recipients"> {
   readonly subject: string;
   /** `Name <address>` of the header From. */
   readonly sender: string;

@@ -44,7 +44,8 @@ export async function textsOf<T extends TextRow>(
       const { account, domain } = ownerOf(row);
       const extracted = (await extractedOf(bucket, row)) ?? known(row, meta);
       const own = row.number === OWN;
-      texts[index] = fullText({ account, domain, direction, envelope: meta.envelope, extracted, own });
+      const { envelope, recipients } = meta;
+      texts[index] = fullText({ account, domain, direction, envelope, recipients, extracted, own });
     }
   };
   await Promise.all(Array.from({ length: MOVE_READS }, lane));

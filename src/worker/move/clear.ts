@@ -23,18 +23,6 @@ export interface Cleared {
   readonly ended: boolean;
 }
 
-/** Mail on its way out is finished where it was begun: until then nothing is cleared away. */
-export async function hasOutgoing(source: D1Database, account: number): Promise<boolean> {
-  const row = source
-    .prepare(
-      `SELECT 1 AS there FROM outgoing o JOIN outgoing_recipient r ON r.outgoing = o.id
-       WHERE o.account = ?1 AND r.state = 'waiting' LIMIT 1`,
-    )
-    .bind(account)
-    .first<number>("there");
-  return (await within(row, INDEX_TIMEOUT, "D1 read of outgoing mail")) !== null;
-}
-
 /**
  * A page of the oldest. About six rows written a message there, two here.
  * @param after the last message of the page before: its number in the archive, and its own

@@ -31,6 +31,11 @@ export const domain = sqliteTable("domain", {
   /** The origin's password, AES-GCM, base64 of nonce and ciphertext. */
   routeEncrypted: text("route_encrypted"),
   keyId: text("key_id"),
+  /** JSON, see `OutgoingSettings` in send/settings.ts: how the domain's mail goes out; null: it sends none. */
+  outgoing: text("outgoing"),
+  /** The smart host's password, as `routeEncrypted`. */
+  outgoingEncrypted: text("outgoing_encrypted"),
+  outgoingKeyId: text("outgoing_key_id"),
   /** Goes up with every change of the domain, its mailboxes or addresses: the domain's object compares it with its copy. */
   version: integer("version").notNull().default(1),
   /** Unix milliseconds. */
@@ -152,3 +157,25 @@ export const setting = sqliteTable("setting", {
   name: text("name").primaryKey(),
   value: text("value").notNull(),
 });
+
+/** The keys that sign a domain's mail (RFC 6376); one signs, those before it are there until their records may go from DNS. */
+export const dkimKey = sqliteTable(
+  "dkim_key",
+  {
+    domain: integer("domain")
+      .notNull()
+      .references(() => domain.id),
+    /** RFC 6376 §3.1. */
+    selector: text("selector").notNull(),
+    /** Base64 of its SubjectPublicKeyInfo: what `p=` is in DNS. */
+    publicKey: text("public_key").notNull(),
+    /** PKCS #8 in PEM, AES-GCM, base64 of nonce and ciphertext. */
+    encrypted: text("encrypted").notNull(),
+    keyId: text("key_id").notNull(),
+    /** It signs. */
+    active: integer("active", { mode: "boolean" }).notNull(),
+    /** Unix milliseconds. */
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.domain, t.selector] })],
+);

@@ -1,6 +1,7 @@
 /** The domains of the directory. */
 import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import type { DomainSettings, Route } from "../domain/contract.ts";
+import type { OutgoingSettings } from "../send/contract.ts";
 import { domain } from "./directory.schema.ts";
 import { type Directory, inScope, type Scope } from "./directory.ts";
 
@@ -17,12 +18,13 @@ export interface DomainRow {
   readonly modeSince: number;
   readonly settings: DomainSettings;
   readonly route: Route | null;
+  readonly outgoing: OutgoingSettings;
   readonly version: number;
   readonly createdAt: number;
 }
 
 /** What a change of a domain writes. */
-export type DomainChange = Pick<DomainRow, "continuity" | "coverage" | "switching" | "settings" | "route">;
+export type DomainChange = Pick<DomainRow, "continuity" | "coverage" | "switching" | "settings" | "route" | "outgoing">;
 
 export async function findDomain(db: Directory, name: string, scope: Scope): Promise<DomainRow | null> {
   const [row] = await db
@@ -106,6 +108,7 @@ export async function forwardedTo(db: Directory, name: string): Promise<string |
 
 function toColumns(change: DomainChange) {
   const { passwordEncrypted, keyId, ...route } = change.route ?? {};
+  const { open, sealed } = withoutPassword(change.outgoing);
   return {
     continuity: change.continuity,
     coverage: change.coverage,
@@ -114,16 +117,45 @@ function toColumns(change: DomainChange) {
     route: change.route ? JSON.stringify(route) : null,
     routeEncrypted: passwordEncrypted ?? null,
     keyId: keyId ?? null,
+    outgoing: open,
+    outgoingEncrypted: sealed?.passwordEncrypted ?? null,
+    outgoingKeyId: sealed?.keyId ?? null,
   };
+}
+
+/** Passwords have columns of their own, so that keys can be rotated without reading the rest. */
+function withoutPassword({ route, limits }: OutgoingSettings) {
+  if (route?.transport !== "smarthost") return { open: JSON.stringify({ route, limits }), sealed: null };
+  const { passwordEncrypted, keyId, ...open } = route;
+  return { open: JSON.stringify({ route: open, limits }), sealed: { passwordEncrypted, keyId } };
+}
+
+/** @param text the column `outgoing` */
+export function readOutgoing(text: string | null, encrypted: string | null, keyId: string | null): OutgoingSettings {
+  if (text === null) return { route: null, limits: {} };
+  const { route, limits } = JSON.parse(text) as OutgoingSettings;
+  const sealed = route?.transport === "smarthost" && encrypted !== null && keyId !== null;
+  return { route: sealed ? { ...route, passwordEncrypted: encrypted, keyId } : route, limits };
 }
 
 /** @throws SyntaxError where a column holds no JSON: only this file writes it */
 function fromRow(row: typeof domain.$inferSelect): DomainRow {
-  const { customer: _, settings, route, routeEncrypted, keyId, ...rest } = row;
+  const {
+    customer: _,
+    settings,
+    route,
+    routeEncrypted,
+    keyId,
+    outgoing,
+    outgoingEncrypted,
+    outgoingKeyId,
+    ...rest
+  } = row;
   const open = route === null ? null : (JSON.parse(route) as Route);
   return {
     ...rest,
     settings: JSON.parse(settings) as DomainSettings,
+    outgoing: readOutgoing(outgoing, outgoingEncrypted, outgoingKeyId),
     route: open && routeEncrypted && keyId ? { ...open, passwordEncrypted: routeEncrypted, keyId } : open,
   };
 }

@@ -182,31 +182,59 @@ export const placement = sqliteTable(
   ],
 );
 
-/** Mail on its way out (see the outgoing queue); each recipient has a state of its own. */
-export const outgoing = sqliteTable("outgoing", {
-  id: integer("id").primaryKey(),
-  account: integer("account").notNull(),
-  message: integer("message").notNull(),
-  sender: text("sender").notNull(),
-  envelope: text("envelope").notNull(),
-  createdAt: integer("created_at").notNull(),
-});
+/**
+ * Mail on its way out, one row a message; written in one batch with its recipients and with the sender's own copy. What is finished
+ * stays for OUTGOING_DAYS, so that a repeated request is known.
+ */
+export const outgoing = sqliteTable(
+  "outgoing",
+  {
+    id: integer("id").primaryKey(),
+    /** The number of the domain that sends it. */
+    domain: integer("domain").notNull(),
+    /** Whose it is; negative (`-domain`) where it is no mailbox's, such as what an origin relays for others. */
+    account: integer("account").notNull(),
+    /** What the request is called: by its caller, else by what it brought. A repeat finds the message by it. */
+    request: text("request").notNull(),
+    /** Message-ID without angle brackets, or the receipt's ULID: with `request` it names the row in `message`. */
+    mid: text("mid").notNull(),
+    /** R2 key. */
+    key: text("key").notNull(),
+    /** Octets in R2. */
+    size: integer("size").notNull(),
+    /** Envelope sender, empty for `<>`. */
+    sender: text("sender").notNull(),
+    subject: text("subject").notNull(),
+    /** JSON, see `OutgoingFacts` in send/contract.ts. */
+    facts: text("facts").notNull(),
+    /** Unix milliseconds. */
+    createdAt: integer("created_at").notNull(),
+    /** When the sender was told that it takes longer, unix milliseconds; 0: not yet. */
+    warnedAt: integer("warned_at").notNull().default(0),
+  },
+  (t) => [uniqueIndex("outgoing_request").on(t.account, t.request)],
+);
 
+/** Each recipient has a state of its own. */
 export const outgoingRecipient = sqliteTable(
   "outgoing_recipient",
   {
     id: integer("id").primaryKey(),
-    outgoing: integer("outgoing")
-      .notNull()
-      .references(() => outgoing.id),
+    outgoing: integer("outgoing").notNull(),
+    /** As it goes into RCPT TO. */
     recipient: text("recipient").notNull(),
-    state: text("state", { enum: ["waiting", "delivered", "refused", "expired"] }).notNull(),
+    /** `cancelled`: an administrator took it out of the queue. */
+    state: text("state", { enum: ["waiting", "delivered", "refused", "expired", "cancelled"] }).notNull(),
     attempts: integer("attempts").notNull().default(0),
-    dueAt: integer("due_at"),
-    reply: text("reply"),
+    /**
+     * When there is something to do: `domain * 2^32 + unix seconds`; null: never again. While it waits, the next try; what was
+     * refused or has expired stays due until its sender has been told.
+     */
+    due: integer("due"),
+    /** Of the last change, unix milliseconds. */
+    at: integer("at").notNull(),
+    /** JSON of the last outcome, see `Outcome` in core/outcome.ts; null before the first. */
+    outcome: text("outcome"),
   },
-  (t) => [
-    index("outgoing_due").on(t.dueAt).where(isNotNull(t.dueAt)),
-    index("outgoing_recipient_outgoing").on(t.outgoing),
-  ],
+  (t) => [index("outgoing_due").on(t.due).where(isNotNull(t.due)), index("outgoing_recipient_outgoing").on(t.outgoing)],
 );

@@ -21,6 +21,7 @@ import { findMailbox, listMailboxes, unchosenMailboxes } from "../../store/mailb
 import { shardDb } from "../../store/shard.ts";
 import { FORBIDDEN, invalid, notFound, type Problem, unavailable } from "../problem.ts";
 import { changeOrigin, type OriginChange } from "./origin.ts";
+import { changeOutgoing, type OutgoingChange } from "./outgoing.ts";
 import { type Affected, settleWaiting, type WaitingChoice } from "./waiting.ts";
 
 /** Absent: as it was, or the default. */
@@ -29,6 +30,7 @@ export interface DomainInput {
   readonly coverage?: DomainRow["coverage"] | undefined;
   readonly switching?: DomainRow["switching"] | undefined;
   readonly origin?: OriginChange | undefined;
+  readonly outgoing?: OutgoingChange | undefined;
   /** The mailbox that takes postmaster@ and abuse@ in emergency mode; null: the panel does. */
   readonly postmaster?: string | null | undefined;
 }
@@ -42,7 +44,14 @@ export interface SavedDomain {
 const ATTEMPTS = 5;
 const SHARD_OF_PANEL = 0;
 
-const NEW: DomainChange = { continuity: false, coverage: "all", switching: "manual", settings: {}, route: null };
+const NEW: DomainChange = {
+  continuity: false,
+  coverage: "all",
+  switching: "manual",
+  settings: {},
+  route: null,
+  outgoing: { route: null, limits: {} },
+};
 
 export async function saveDomain(
   env: Env,
@@ -105,6 +114,12 @@ async function changed(
     if (!result.ok) return result;
     route = result.value;
   }
+  let outgoing = before.outgoing;
+  if (input.outgoing) {
+    const result = await changeOutgoing(env, before.outgoing, input.outgoing, operator);
+    if (!result.ok) return result;
+    outgoing = result.value;
+  }
   const continuity = input.continuity ?? before.continuity;
   if (continuity && !route) {
     return err(
@@ -126,6 +141,7 @@ async function changed(
     switching: input.switching ?? before.switching,
     settings,
     route,
+    outgoing,
   });
 }
 
@@ -169,11 +185,17 @@ async function create(env: Env, name: string, change: DomainChange, now: number)
   return { ...change, id, name, mode: "normal", modeSince: now, version: 1, createdAt: now };
 }
 
-/** What the log says of a change: everything but the password. */
-function told(input: DomainInput): Record<string, unknown> {
-  if (!input.origin) return { ...input };
-  const { password, ...origin } = input.origin;
-  return { ...input, origin: { ...origin, ...(password !== undefined && { passwordChanged: true }) } };
+/** What the log says of a change: everything but the passwords. */
+function told({ origin, outgoing, ...input }: DomainInput): Record<string, unknown> {
+  return {
+    ...input,
+    ...(origin && { origin: withoutPassword(origin) }),
+    ...(outgoing && { outgoing: withoutPassword(outgoing) }),
+  };
+}
+
+function withoutPassword<T extends { readonly password?: string | null | undefined }>({ password, ...rest }: T) {
+  return { ...rest, ...(password !== undefined && { passwordChanged: true }) };
 }
 
 export interface DomainPicture {

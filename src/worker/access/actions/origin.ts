@@ -59,17 +59,36 @@ export async function changeOrigin(
   const refused = refusePort(port, way);
   if (refused) return err(refused);
   const tls = change.tls ?? (change.port === undefined ? current?.tls : undefined) ?? defaultTls(port);
+  const login = await changeLogin(env, "origin", current, change, tls, operator);
+  return login.ok ? ok({ ...transport.value, host, port, tls, ...login.value }) : login;
+}
+
+type Login = Pick<Route, "username" | "passwordEncrypted" | "keyId">;
+
+/**
+ * The login at somebody else's server, as it is to be.
+ * @param setting what it belongs to, for the words
+ * @param current of the very same host; null where it is a new one
+ * @param tls as it is to be
+ */
+export async function changeLogin(
+  env: Pick<Env, "MASTER_KEYS">,
+  setting: string,
+  current: (Login & Pick<Route, "tls">) | null,
+  change: Pick<OriginChange, "username" | "password">,
+  tls: Route["tls"],
+  operator: boolean,
+): Promise<Result<Login, Problem>> {
   const username = change.username === undefined ? current?.username : (change.username ?? undefined);
-  const route = { ...transport.value, host, port, tls };
   if (username === undefined) {
-    return change.password ? err(invalid("origin.username", "is missing: a password needs one")) : ok(route);
+    return change.password ? err(invalid(`${setting}.username`, "is missing: a password needs one")) : ok({});
   }
   if (tls === "none" && !operator) {
-    return err(invalid("origin.tls", "would send the password in clear text, which only an operator may set"));
+    return err(invalid(`${setting}.tls`, "would send the password in clear text, which only an operator may set"));
   }
   if (typeof change.password === "string") {
     const { encrypted, keyId } = await sealSecret(env, change.password);
-    return ok({ ...route, username, passwordEncrypted: encrypted, keyId });
+    return ok({ username, passwordEncrypted: encrypted, keyId });
   }
   // A stored password goes to the very host that it was given for, and never in clear where it was not before: or whoever
   // may change the route could read it.
@@ -77,14 +96,13 @@ export async function changeOrigin(
   const kept =
     change.password === undefined && current?.username === username && (tls !== "none" || current.tls === tls);
   if (!kept || passwordEncrypted === undefined || keyId === undefined) {
-    return err(
-      invalid("origin.password", "is missing: it must be given with the username, and again when the server changes"),
-    );
+    const why = "is missing: it must be given with the username, and again when the server changes";
+    return err(invalid(`${setting}.password`, why));
   }
-  return ok({ ...route, username, passwordEncrypted, keyId });
+  return ok({ username, passwordEncrypted, keyId });
 }
 
-const defaultTls = (port: number): Route["tls"] => (port === IMPLICIT_TLS_PORT ? "implicit" : "starttls");
+export const defaultTls = (port: number): Route["tls"] => (port === IMPLICIT_TLS_PORT ? "implicit" : "starttls");
 
 function refusePort(port: number, way: "smtp" | "gateway"): Problem | null {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {

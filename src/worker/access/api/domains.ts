@@ -8,6 +8,7 @@ import { WAITING_CHOICES } from "../actions/waiting.ts";
 import { principalOf } from "../context.ts";
 import { problemResponse } from "../problem.ts";
 import { body, cut, DomainPath, instant, json, newApi, PageQuery, PROBLEMS, page } from "./api.ts";
+import { OutgoingInput, OutgoingOutput, outgoingView } from "./outgoing-settings.ts";
 
 const COVERAGES = ["all", "selected"] as const;
 const SWITCHINGS = ["manual", "automatic"] as const;
@@ -44,6 +45,7 @@ const DomainInput = z
         password: z.string().min(1, "is empty").max(1024).nullable().optional(),
       })
       .optional(),
+    outgoing: OutgoingInput.optional(),
     postmaster: z.string().max(320).nullable().optional().openapi({
       description: "The mailbox that takes postmaster@ and abuse@ in emergency mode; null: the panel does.",
     }),
@@ -78,6 +80,7 @@ const Domain = DomainSummary.extend({
       passwordSet: z.boolean(),
     })
     .nullable(),
+  outgoing: OutgoingOutput,
   postmaster: z.string().nullable(),
   modeCause: z.string(),
   choice: z.object({ mode: z.enum(["normal", "emergency"]), actor: z.string(), at: z.iso.datetime() }).nullable(),
@@ -120,6 +123,7 @@ export function domainView({ row, status, backlog }: DomainPicture): z.infer<typ
           passwordSet: Boolean(passwordEncrypted),
         }
       : null,
+    outgoing: outgoingView(row.outgoing),
     postmaster: row.settings.postmaster ?? null,
     modeCause: status?.mode.cause ?? "",
     choice: status?.mode.choice ? { ...status.mode.choice, at: instant(status.mode.choice.at) } : null,

@@ -11,6 +11,7 @@ import { mailApi } from "./mail.ts";
 import { mailActsApi } from "./mail-acts.ts";
 import { mailFoldersApi } from "./mail-folders.ts";
 import { mailOctetsApi } from "./mail-octets.ts";
+import { mailSendApi } from "./mail-send.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
 import { reindexApi } from "./reindex.ts";
@@ -56,6 +57,7 @@ export function createApi(): Api {
     mailOctetsApi,
     mailApi,
     eventsApi,
+    mailSendApi,
     reindexApi,
     shardsApi,
   ];

@@ -163,14 +163,14 @@ function marksOf({
 
 const listOf = (text: string): string[] => text.split(",").flatMap((one) => one.trim() || []);
 
-interface Came {
+export interface Came {
   readonly message: Pick<NewMessage, "octets" | "size">;
   /** The room that it takes in memory. */
   readonly giveBack: () => void;
 }
 
 /** A message that is held whole may come without its length; a larger one streams, and the store has to know how long it is. */
-async function octetsOfBody(c: AppContext): Promise<Came | Problem> {
+export async function octetsOfBody(c: AppContext): Promise<Came | Problem> {
   if (!/^message\/rfc822\s*(;|$)/i.test(c.req.header("content-type") ?? "")) {
     return { status: 415, code: "media_type", detail: "Say what the body is: Content-Type: message/rfc822." };
   }

@@ -135,6 +135,7 @@ async function entryOf(copy: Copy, message: ReadMessage, refused: boolean) {
     extracted: message.extracted,
     receipt,
     envelope,
+    ...(direction === "out" ? { recipients } : {}),
     ...(refused ? { refusal: copy.reply ?? "null" } : {}),
   };
 }

@@ -1,0 +1,2 @@
+DROP TABLE `outgoing_recipient`;--> statement-breakpoint
+DROP TABLE `outgoing`;

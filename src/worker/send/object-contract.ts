@@ -1,0 +1,21 @@
+/** What a domain's outbound object and the rest of the Worker say to each other. Everything here is structured-clonable. */
+import type { SubmitRefusal } from "./contract.ts";
+import type { Admission, Stop } from "./rates.ts";
+
+export interface OutboundRpc {
+  /** Before a message is stored: counts its recipients. @returns why it is not taken, or null */
+  admit(request: Admission & { readonly name: string; readonly id: number }): Promise<SubmitRefusal | null>;
+  /** There may be something in the queue. */
+  wake(name: string, id: number): Promise<void>;
+  stops(): Promise<Stop[]>;
+  /** Nobody's mail of that name is taken or sent any more. */
+  stop(who: string, actor: string, why: string): Promise<void>;
+  /** @returns false where it was not stopped */
+  release(who: string, actor: string): Promise<boolean>;
+  /**
+   * One recipient's copy is taken out of the queue.
+   * @param tell whether its sender is to hear of it, by a report of failure
+   * @returns `sending`: its final dot may be on its way, so it stays; `gone`: it is not in the queue any more
+   */
+  cancel(shard: number, recipient: number, actor: string, tell: boolean): Promise<"cancelled" | "sending" | "gone">;
+}

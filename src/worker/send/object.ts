@@ -1,0 +1,155 @@
+/** The Durable Object that sends a domain's mail: its RPC and its alarm (decision 018). What they mean is decided elsewhere. */
+import { DurableObject } from "cloudflare:workers";
+import { eq } from "drizzle-orm";
+import { FIRST_SEND_RETRY } from "../../core/limits.ts";
+import { logEvent } from "../domain/ask.ts";
+import type { NewEvent } from "../domain/contract.ts";
+import type { Env } from "../env.ts";
+import { self } from "../store/outbound.schema.ts";
+import { bringForward, findQueued, settleRecipients } from "../store/outgoing.ts";
+import { shardDb, shardsInUse } from "../store/shard.ts";
+import type { SubmitRefusal } from "./contract.ts";
+import { migrateDatabase, openDatabase } from "./database.ts";
+import type { OutboundRpc } from "./object-contract.ts";
+import { Progress } from "./progress.ts";
+import { type Admission, accountOf, Rates, type Stop } from "./rates.ts";
+import { SendRun, type SendWorld } from "./run.ts";
+
+const ONLY = 1;
+
+export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
+  /** The bindings, clock and chance; tests put their own in their place. */
+  world: SendWorld = { env: this.env, now: () => Date.now(), random: () => Math.random() };
+  readonly #db = openDatabase(this.ctx.storage);
+  readonly #progress = new Progress(this.#db);
+  readonly #rates = new Rates(this.#db);
+  #running = false;
+  /** Something came while a run was on its way. */
+  #woken = false;
+  /** Unix milliseconds of the last news that the domain sends too much. */
+  #limitedAt = 0;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.blockConcurrencyWhile(async () => {
+      await migrateDatabase(this.#db);
+      this.#progress.recover();
+    });
+  }
+
+  async admit({ name, id, ...admission }: Admission & { name: string; id: number }): Promise<SubmitRefusal | null> {
+    this.#learn(name, id);
+    const now = this.world.now();
+    const refused = this.#rates.admit(admission, now);
+    if (!refused) return null;
+    const data = { who: admission.who, why: refused.refusal.detail };
+    if (refused.news === "stopped") this.#event({ kind: "sending_stopped", actor: "system", data });
+    if (refused.news === "limited" && now - this.#limitedAt >= 3600_000) {
+      this.#limitedAt = now;
+      this.#event({ kind: "sending_limited", actor: "system", data });
+    }
+    return refused.refusal;
+  }
+
+  async wake(name: string, id: number): Promise<void> {
+    this.#learn(name, id);
+    this.#woken = true;
+    if (!this.#running) await this.#arm(this.world.now());
+  }
+
+  async stops(): Promise<Stop[]> {
+    return this.#rates.stops();
+  }
+
+  async stop(who: string, actor: string, why: string): Promise<void> {
+    this.#rates.stop({ who, at: this.world.now(), actor, why });
+    this.#event({ kind: "sending_stopped", actor, data: { who, why } });
+  }
+
+  async release(who: string, actor: string): Promise<boolean> {
+    if (!this.#rates.release(who)) return false;
+    this.#event({ kind: "sending_released", actor, data: { who } });
+    const account = accountOf(who);
+    const domain = this.#self()?.domain;
+    if (account !== null && domain !== undefined) {
+      const now = this.world.now();
+      for (const { db } of await shardsInUse(this.world.env)) await bringForward(db, domain, { account }, now);
+    }
+    this.#woken = true;
+    if (!this.#running) await this.#arm(this.world.now());
+    return true;
+  }
+
+  async cancel(
+    shard: number,
+    recipient: number,
+    actor: string,
+    tell: boolean,
+  ): Promise<"cancelled" | "sending" | "gone"> {
+    const known = this.#self();
+    if (!known) return "gone";
+    const db = shardDb(this.world.env, shard);
+    const row = await findQueued(db, known.domain, recipient);
+    if (row?.state !== "waiting") return "gone";
+    if (this.#progress.has(shard, recipient)) return "sending";
+    const now = this.world.now();
+    const { id, attempts } = row;
+    const change = { id, attempts, state: "cancelled", at: now, dueAt: tell ? now : null, outcome: null } as const;
+    // Recorded here first: a run that has read its row before leaves it alone.
+    this.#progress.done(shard, [change], now);
+    await settleRecipients(db, known.domain, [change]);
+    this.#progress.forget(shard, [id]);
+    const data = { message: row.message.facts.receipt.id, recipient: row.recipient };
+    this.#event({ kind: "outgoing_cancelled", actor, data });
+    await this.wake(known.name, known.domain);
+    return "cancelled";
+  }
+
+  override async alarm(): Promise<void> {
+    const known = this.#self();
+    if (!known) return;
+    this.#running = true;
+    this.#woken = false;
+    let next: number | null = null;
+    try {
+      const run = new SendRun({
+        world: this.world,
+        ctx: this.ctx,
+        domain: { id: known.domain, name: known.name },
+        progress: this.#progress,
+        rates: this.#rates,
+        event: (event) => this.#event(event),
+      });
+      const { end, nextAt } = await run.run();
+      next = end === "storage" ? this.world.now() + FIRST_SEND_RETRY : end === "cut" ? this.world.now() : nextAt;
+    } catch (error) {
+      // A defect. It must not end the queue: the platform gives an alarm up after six failures.
+      console.error("a run over outgoing mail failed", known.name, error);
+      next = this.world.now() + FIRST_SEND_RETRY;
+    } finally {
+      this.#running = false;
+    }
+    if (this.#woken) next = this.world.now();
+    if (next !== null) await this.#arm(next);
+  }
+
+  async #arm(at: number): Promise<void> {
+    await this.ctx.storage.setAlarm(Math.max(at, 1)); // zero is no time to it
+  }
+
+  #self(): { readonly name: string; readonly domain: number } | null {
+    return this.#db.select().from(self).where(eq(self.id, ONLY)).get() ?? null;
+  }
+
+  #learn(name: string, domain: number): void {
+    const known = this.#self();
+    if (known?.name === name && known.domain === domain) return;
+    const row = { id: ONLY, name, domain };
+    this.#db.insert(self).values(row).onConflictDoUpdate({ target: self.id, set: row }).run();
+  }
+
+  #event(event: NewEvent): void {
+    const known = this.#self();
+    if (known) this.ctx.waitUntil(logEvent(this.world.env, known.name, event));
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * How much who has sent, in the SQLite of the outbound object, and who may send no more. A stolen password is no spam cannon: over
+ * its limit a mailbox is stopped, what it has queued stays there, until an administrator has looked.
+ */
+import { and, eq, gte, lt } from "drizzle-orm";
+import { DOMAIN_DAY, DOMAIN_HOUR, USER_DAY, USER_HOUR } from "../../core/limits.ts";
+import { rate, stop } from "../store/outbound.schema.ts";
+import type { SendLimits, SubmitRefusal, Writer } from "./contract.ts";
+import type { OutboundDatabase } from "./database.ts";
+
+/** By whom, for the count; null: it is our own, such as a report of failure, and is not counted. */
+export function whoOf(writer: Writer): string | null {
+  switch (writer.kind) {
+    case "mailbox":
+      return mailboxWho(writer.account);
+    case "relay":
+      return writer.name;
+    case "system":
+      return null;
+  }
+}
+
+export const mailboxWho = (account: number): string => `mailbox ${account}`;
+/** @returns null where it is no mailbox */
+export function accountOf(who: string): number | null {
+  const [, account] = /^mailbox (\d+)$/.exec(who) ?? [];
+  return account === undefined ? null : Number(account);
+}
+
+export function limitsOf({ limits }: { readonly limits: Partial<SendLimits> }): SendLimits {
+  return { userHour: USER_HOUR, userDay: USER_DAY, domainHour: DOMAIN_HOUR, domainDay: DOMAIN_DAY, ...limits };
+}
+
+export interface Stop {
+  readonly who: string;
+  /** Unix milliseconds. */
+  readonly at: number;
+  readonly actor: string;
+  readonly why: string;
+}
+
+export interface Admission {
+  readonly who: string | null;
+  readonly recipients: number;
+  readonly limits: SendLimits;
+}
+
+const HOUR = 3600_000;
+const DOMAIN = "domain";
+
+export class Rates {
+  readonly #db: OutboundDatabase;
+
+  constructor(db: OutboundDatabase) {
+    this.#db = db;
+  }
+
+  /** Counts it, or says why not. `stopped`: it was stopped just now; `limited`: the domain's limit is reached. */
+  admit(
+    { who, recipients, limits }: Admission,
+    now: number,
+  ): { refusal: SubmitRefusal; news: "stopped" | "limited" | null } | null {
+    if (who === null) return null;
+    const stopped = this.#db.select().from(stop).where(eq(stop.who, who)).get();
+    if (stopped) return { refusal: stoppedRefusal(stopped.why), news: null };
+    if (accountOf(who) !== null) {
+      const over = this.#over(who, recipients, limits.userHour, limits.userDay, now);
+      if (over) {
+        this.stop({ who, at: now, actor: "system", why: over });
+        return { refusal: stoppedRefusal(over), news: "stopped" };
+      }
+    }
+    const over = this.#over(DOMAIN, recipients, limits.domainHour, limits.domainDay, now);
+    if (over) {
+      const detail = `The domain has sent too much: ${over}. Nothing was sent; try again later.`;
+      return { refusal: { reason: "rate", detail }, news: "limited" };
+    }
+    this.#count(who, recipients, now);
+    this.#count(DOMAIN, recipients, now);
+    return null;
+  }
+
+  stop(row: Stop): void {
+    this.#db.insert(stop).values(row).onConflictDoNothing().run();
+  }
+
+  /** @returns false where it was not stopped. What it sent so far does not count any more: else it would stop again at once */
+  release(who: string): boolean {
+    const gone = this.#db.delete(stop).where(eq(stop.who, who)).returning({ who: stop.who }).all().length > 0;
+    if (gone) this.#db.delete(rate).where(eq(rate.who, who)).run();
+    return gone;
+  }
+
+  stops(): Stop[] {
+    return this.#db.select().from(stop).orderBy(stop.at).all();
+  }
+
+  isStopped(who: string): boolean {
+    return this.#db.select({ who: stop.who }).from(stop).where(eq(stop.who, who)).get() !== undefined;
+  }
+
+  /** @returns in words, what would be too much */
+  #over(who: string, recipients: number, hourly: number, daily: number, now: number): string | null {
+    const hour = Math.floor(now / HOUR);
+    const rows = this.#db
+      .select()
+      .from(rate)
+      .where(and(eq(rate.who, who), gte(rate.hour, hour - 23)))
+      .all();
+    const inHour = (wanted: number) => rows.find((row) => row.hour === wanted)?.recipients ?? 0;
+    // The hour before counts as far as it is less than an hour ago.
+    const lastHour = inHour(hour) + Math.floor(inHour(hour - 1) * (1 - (now % HOUR) / HOUR));
+    if (lastHour + recipients > hourly) return `more than ${hourly} recipients within an hour`;
+    const lastDay = rows.reduce((sum, row) => sum + row.recipients, 0);
+    return lastDay + recipients > daily ? `more than ${daily} recipients within a day` : null;
+  }
+
+  #count(who: string, recipients: number, now: number): void {
+    const hour = Math.floor(now / HOUR);
+    const known = and(eq(rate.who, who), eq(rate.hour, hour));
+    const before = this.#db.select().from(rate).where(known).get();
+    if (before) {
+      this.#db
+        .update(rate)
+        .set({ recipients: before.recipients + recipients })
+        .where(known)
+        .run();
+      return;
+    }
+    this.#db.insert(rate).values({ who, hour, recipients }).run();
+    this.#db
+      .delete(rate)
+      .where(lt(rate.hour, hour - 24))
+      .run();
+  }
+}
+
+function stoppedRefusal(why: string): SubmitRefusal {
+  const detail = `Sending from this mailbox was stopped: ${why}. Nothing was sent. An administrator can let it go on.`;
+  return { reason: "stopped", detail };
+}
