@@ -48,8 +48,9 @@ function threadOf({ facts: { messageId } }: OutgoingMessage): { "in-reply-to"?: 
   return messageId === undefined ? {} : { "in-reply-to": `<${messageId}>`, references: `<${messageId}>` };
 }
 
+/** In brackets, as a list's name: so it has the base subject of what it is about (RFC 5256 §2.1), and lies in its conversation. */
 function subjectOf(kind: ReportFacts["kind"], subject: string): string {
-  return `${kind === "failed" ? "Not delivered" : "Not delivered yet"}: ${subject}`;
+  return `[${kind === "failed" ? "Not delivered" : "Not delivered yet"}] ${subject}`;
 }
 
 function textOf({ kind, message, recipients }: ReportFacts): string {

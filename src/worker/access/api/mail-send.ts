@@ -103,7 +103,9 @@ mailSendApi.openapi(
   async (c) => {
     const request = c.req.valid("header")["idempotency-key"] ?? null;
     if (/^message\/rfc822\s*(;|$)/i.test(c.req.header("content-type") ?? "")) return whole(c, request);
-    const sent = await sendWritten(c.env, c.executionCtx, userOf(c), c.req.valid("json"), request, Date.now());
+    const written = c.req.valid("json");
+    if (typeof written === "string") throw new Error("the body was not read by its schema");
+    const sent = await sendWritten(c.env, c.executionCtx, userOf(c), written, request, Date.now());
     return sent.ok ? c.json(sentView(sent.value), 201) : problemResponse(c, sent.error);
   },
 );
