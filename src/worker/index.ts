@@ -8,6 +8,7 @@ import type { Env } from "./env.ts";
 import { wakeAll, wakeWatched } from "./failback/wake.ts";
 import { moveMailboxes } from "./move/drive.ts";
 import { receiveEmail } from "./receive/email.ts";
+import { purgeSent, wakeSending } from "./send/upkeep.ts";
 
 export { OriginKeeper } from "./deliver/keeper.ts";
 export { DomainObject } from "./domain/object.ts";
@@ -29,6 +30,7 @@ export default {
     if (controller.cron !== HOURLY) {
       const results = await Promise.allSettled([
         wakeAll(env),
+        wakeSending(env),
         moveMailboxes(env),
         renewFullText(env, now, { again: false }),
       ]);
@@ -41,6 +43,7 @@ export default {
       wakeWatched(env),
       mendArchive(env, now),
       renewFullText(env, now, { again: true }),
+      purgeSent(env, now),
     ]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
   },

@@ -118,8 +118,12 @@ async function mendRest(env: Env, objects: readonly R2Object[], work: Work): Pro
   return true;
 }
 
-/** The origin has it, or took it as far as anybody knows. Mail of a mailbox that was removed has its row under another number. */
+/**
+ * The origin has it, or took it as far as anybody knows. Mail of a mailbox that was removed has its row under another number. What
+ * somebody sent is accepted with its row in one batch: without it, it was not.
+ */
 function isArchived({ verdict, nobody, metadata }: Copy): boolean {
+  if (metadata.direction === "out") return false;
   const { place, by } = verdict(true);
   return place === "archive" && !nobody && (by === "known" || metadata.goesTo === "origin");
 }

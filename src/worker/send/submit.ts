@@ -95,7 +95,11 @@ async function take(
   const place = placeOf(submission.writer, domain);
   const named = submission.request ?? (content.whole ? nameOf(submission, content) : null);
   const before = named === null ? null : await findOutgoing(shardDb(env, place.shard), place.account, named);
-  if (before) return ok({ id: before.facts.receipt.id, isNew: false, request: before.request, mid: before.mid });
+  if (before) {
+    // Whoever took it may have died before it could say so.
+    ctx.waitUntil(wakeOutbound(env, domain));
+    return ok({ id: before.facts.receipt.id, isNew: false, request: before.request, mid: before.mid });
+  }
 
   const who = whoOf(submission.writer);
   const { recipients } = submission;

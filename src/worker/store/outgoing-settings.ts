@@ -69,6 +69,20 @@ export async function domainsAmong(db: D1Database, names: readonly string[]): Pr
   return new Set(results.map(({ name }) => name));
 }
 
+/** Those that there are. */
+export async function domainsById(db: D1Database, ids: readonly number[]): Promise<{ id: number; name: string }[]> {
+  if (ids.length === 0) return [];
+  const { results } = await within(
+    db
+      .prepare("SELECT id, name FROM domain WHERE id IN (SELECT value FROM json_each(?1))")
+      .bind(JSON.stringify(ids))
+      .all<{ id: number; name: string }>(),
+    INDEX_TIMEOUT,
+    "D1 read of domain names",
+  );
+  return results;
+}
+
 export type DkimKeyRow = typeof dkimKey.$inferSelect;
 /** What may be shown of it. */
 export type PublicDkimKey = Pick<DkimKeyRow, "selector" | "publicKey" | "active" | "createdAt">;
