@@ -24,7 +24,8 @@ export function createApp(): Api {
   const limit = (maxSize: number) =>
     bodyLimit({
       maxSize,
-      onError: (c) => answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${maxSize} octets.` }),
+      onError: (c) =>
+        answer(c, { status: 413, code: "too_large", detail: `The body is larger than ${maxSize} octets.` }),
     });
   const [limited, written] = [limit(MAX_REQUEST_BYTES), limit(MAX_COMPOSE_BYTES)];
   // Mail has a limit of its own, and is not held whole.

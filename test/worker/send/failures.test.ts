@@ -63,7 +63,8 @@ describe("where a store fails while a message is sent, its writer hears 503 and 
   });
 
   it("a failure before anything was accepted sends nothing, even where nobody tries again", async () => {
-    for (const [, broken] of cases.filter(([what]) => !what.includes("after"))) await write(sender.ann, MESSAGE, {}, broken());
+    for (const [, broken] of cases.filter(([what]) => !what.includes("after")))
+      await write(sender.ann, MESSAGE, {}, broken());
     await clock.run(3600);
     expect(await sent()).toBe(0);
     expect(await inSent()).toEqual([]);
@@ -177,7 +178,8 @@ describe("where something fails while the queue is worked off", () => {
     // The third statement of this kind would say that the report is done.
     let told = 0;
     const deaf = withCalls(env.SHARD_0, {
-      prepare: (sql: string) => (sql.startsWith("UPDATE outgoing_recipient") && ++told > 1 ? down("D1")() : env.SHARD_0.prepare(sql)),
+      prepare: (sql: string) =>
+        sql.startsWith("UPDATE outgoing_recipient") && ++told > 1 ? down("D1")() : env.SHARD_0.prepare(sql),
     });
     clock.env = { ...env, SHARD_0: deaf } as Env;
     await clock.enter();

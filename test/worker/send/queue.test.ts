@@ -101,7 +101,10 @@ describe("the queue", () => {
   });
 
   it("sends a report to the writer's own server in normal mode, from the null sender", async () => {
-    await json("PUT", `/api/domains/${sender.domain}/mode`, { token: "operator-token-of-the-tests", body: { mode: "normal" } });
+    await json("PUT", `/api/domains/${sender.domain}/mode`, {
+      token: "operator-token-of-the-tests",
+      body: { mode: "normal" },
+    });
     await sender.smartHost.set({ steps: { rcpt: "550 5.1.1 no such user" } });
     await clock.write({ to: ["gone@example.net"] });
     await clock.run();
@@ -110,7 +113,10 @@ describe("the queue", () => {
   });
 
   it("keeps a report for the writer until somebody takes it", async () => {
-    await json("PUT", `/api/domains/${sender.domain}`, { token: "operator-token-of-the-tests", body: { continuity: false } });
+    await json("PUT", `/api/domains/${sender.domain}`, {
+      token: "operator-token-of-the-tests",
+      body: { continuity: false },
+    });
     await sender.smartHost.set({ steps: { rcpt: "550 5.1.1 no such user" } });
     await sender.origin.stop();
     await clock.write({ to: ["gone@example.net"] });
@@ -150,7 +156,9 @@ describe("the queue", () => {
 
   it("uses one connection for many messages, and begins anew where the server hangs up in between", async () => {
     for (let number = 0; number < 12; number++) await clock.write({ to: [`a${number}@example.net`] });
-    await sender.smartHost.set({ steps: { mail: [null, null, null, null, null, null, { reply: "421 4.4.2 idle", drop: true }, null] } });
+    await sender.smartHost.set({
+      steps: { mail: [null, null, null, null, null, null, { reply: "421 4.4.2 idle", drop: true }, null] },
+    });
     await clock.run();
     const report = await sender.smartHost.report();
     expect(report.messages).toHaveLength(12);

@@ -1,14 +1,20 @@
 /** A domain that sends by a smart host, with people who have logins; and the object that sends, with a clock of its own. */
-import { createExecutionContext, env, runDurableObjectAlarm, runInDurableObject, waitOnExecutionContext } from "cloudflare:test";
-import type { User } from "../../../src/worker/identity/principal.ts";
+import {
+  createExecutionContext,
+  env,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from "cloudflare:test";
 import { sendWritten } from "../../../src/worker/access/actions/send.ts";
-import type { SubmitResult, Writer } from "../../../src/worker/send/contract.ts";
-import { submit } from "../../../src/worker/send/submit.ts";
 import type { DomainRpc, LoggedEvent } from "../../../src/worker/domain/contract.ts";
-import { NOON } from "../domain/fixture.ts";
 import type { Env } from "../../../src/worker/env.ts";
+import type { User } from "../../../src/worker/identity/principal.ts";
+import type { SubmitResult, Writer } from "../../../src/worker/send/contract.ts";
 import type { OutboundObject } from "../../../src/worker/send/object.ts";
-import { addUser, call, json, type Json } from "../access/client.ts";
+import { submit } from "../../../src/worker/send/submit.ts";
+import { addUser, call, type Json, json } from "../access/client.ts";
+import { NOON } from "../domain/fixture.ts";
 import { createOrigin, type Origin } from "../origin-control.ts";
 import { must } from "../receive/organisation.ts";
 
@@ -142,11 +148,24 @@ export class Clock {
     const ctx = createExecutionContext();
     const bytes = new TextEncoder().encode(octets);
     const { from, to: recipients, writer, request = null } = message;
-    const facts = { body: "8BITMIME", smtputf8: false, client: { ip: "192.0.2.7", helo: "mail.example.net", protocol: "ESMTPS" } } as const;
+    const facts = {
+      body: "8BITMIME",
+      smtputf8: false,
+      client: { ip: "192.0.2.7", helo: "mail.example.net", protocol: "ESMTPS" },
+    } as const;
     const submitted = await submit(
       environment,
       ctx,
-      { domain: this.sender.domain, writer, from, recipients, ...facts, octets: once(bytes), size: bytes.length, request },
+      {
+        domain: this.sender.domain,
+        writer,
+        from,
+        recipients,
+        ...facts,
+        octets: once(bytes),
+        size: bytes.length,
+        request,
+      },
       this.now,
     );
     await waitOnExecutionContext(ctx);
@@ -172,7 +191,9 @@ export class Clock {
   }
 
   #alarm(): Promise<number | null> {
-    return runInDurableObject(outbound(this.sender.domain), (_object: OutboundObject, state) => state.storage.getAlarm());
+    return runInDurableObject(outbound(this.sender.domain), (_object: OutboundObject, state) =>
+      state.storage.getAlarm(),
+    );
   }
 
   states(id: number): Promise<State[]> {

@@ -63,7 +63,10 @@ describe("a message that a person writes", () => {
   });
 
   it("without a recipient is refused", async () => {
-    expect(await write(sender.ann, { subject: "To nobody" })).toMatchObject({ status: 422, body: { code: "no_recipients" } });
+    expect(await write(sender.ann, { subject: "To nobody" })).toMatchObject({
+      status: 422,
+      body: { code: "no_recipients" },
+    });
   });
 
   it("may come from an alias, and with a plus-tag", async () => {
@@ -79,7 +82,10 @@ describe("a message that a person writes", () => {
     const message = { to: ["once@example.net"], subject: "Once" };
     const first = await write(sender.ann, message, { "idempotency-key": "a-1" });
     const again = await write(sender.ann, message, { "idempotency-key": "a-1" });
-    expect(again).toMatchObject({ status: 201, body: { id: first.body.id, messageId: first.body.messageId, isNew: false } });
+    expect(again).toMatchObject({
+      status: 201,
+      body: { id: first.body.id, messageId: first.body.messageId, isNew: false },
+    });
     await flush(sender.domain);
     expect((await sender.smartHost.messages()).filter(({ to }) => to[0] === "once@example.net")).toHaveLength(1);
     expect((await folder(sender.ann, "sent")).filter(({ subject }) => subject === "Once")).toHaveLength(1);
@@ -87,7 +93,12 @@ describe("a message that a person writes", () => {
 
   it("answers a message: both are one conversation, and that is marked as answered", async () => {
     const [lunch] = await folder(sender.bob, "inbox");
-    const answer = await write(sender.bob, { to: [`ann@${sender.domain}`], subject: "Re: Lunch?", text: "Yes.", inReplyTo: lunch?.id });
+    const answer = await write(sender.bob, {
+      to: [`ann@${sender.domain}`],
+      subject: "Re: Lunch?",
+      text: "Yes.",
+      inReplyTo: lunch?.id,
+    });
     expect(answer.status).toBe(201);
     expect((await folder(sender.bob, "inbox"))[0]).toMatchObject({ subject: "Lunch?", answered: true });
     expect((await folder(sender.bob, "sent"))[0]).toMatchObject({ subject: "Re: Lunch?", thread: lunch?.thread });
@@ -100,7 +111,9 @@ describe("a message that a person writes", () => {
   it("is nobody else's: who is not signed in or is no user cannot send, and another user does not see what became of it", async () => {
     expect((await json("POST", "/api/mail/messages", { body: { to: ["a@example.net"] } })).status).toBe(401);
     const [mine] = await folder(sender.ann, "sent");
-    expect((await json("GET", `/api/mail/messages/${String(mine?.id)}/delivery`, { token: sender.bob })).status).toBe(404);
+    expect((await json("GET", `/api/mail/messages/${String(mine?.id)}/delivery`, { token: sender.bob })).status).toBe(
+      404,
+    );
   });
 });
 
@@ -109,7 +122,11 @@ describe("a whole message", () => {
     call("POST", "/api/mail/messages", {
       token: sender.ann,
       body: octets,
-      headers: { "content-type": "message/rfc822", "content-length": String(new TextEncoder().encode(octets).length), ...headers },
+      headers: {
+        "content-type": "message/rfc822",
+        "content-length": String(new TextEncoder().encode(octets).length),
+        ...headers,
+      },
     });
 
   it("goes to its To, Cc and Bcc, of which Bcc is taken out, and gets the Date and Message-ID that it lacks", async () => {

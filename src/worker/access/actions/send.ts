@@ -2,8 +2,8 @@
 import { ulid } from "ulidx";
 import { MAX_COMPOSE_BYTES, MAX_THREAD_REFERENCES, STORE_TIMEOUT } from "../../../core/limits.ts";
 import { type Mailbox as Addressee, mailboxes } from "../../../core/mime/addresses.ts";
-import { joined } from "../../../core/mime/joined.ts";
 import { readHeader } from "../../../core/mime/header.ts";
+import { joined } from "../../../core/mime/joined.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
 import type { User } from "../../identity/principal.ts";
@@ -30,7 +30,13 @@ import { submit } from "../../send/submit.ts";
 import { within } from "../../store/deadline.ts";
 import { ANSWERED } from "../../store/flags.ts";
 import { firstPlacement } from "../../store/messages.ts";
-import { findOutgoing, type OutgoingRecipient, onceOf, recipientsOf as recipientsOfRow, requestOfMessage } from "../../store/outgoing.ts";
+import {
+  findOutgoing,
+  type OutgoingRecipient,
+  onceOf,
+  recipientsOf as recipientsOfRow,
+  requestOfMessage,
+} from "../../store/outgoing.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
 import { shardDb, shardsInUse } from "../../store/shard.ts";
 import { invalid, notFound, type Problem, type ProblemStatus } from "../problem.ts";
@@ -86,7 +92,8 @@ export async function sendWritten(
   const lists = (["to", "cc", "bcc"] as const).map((field) => ({ field, people: peopleOf(written[field]) }));
   const recipients = recipientsOf(lists);
   if (!recipients.ok) return err(problemOfField(recipients.error));
-  const [from, ...others] = written.from === undefined ? [{ name: "", address: author.address }] : peopleOf([written.from]);
+  const [from, ...others] =
+    written.from === undefined ? [{ name: "", address: author.address }] : peopleOf([written.from]);
   if (!from || others.length > 0) return err(invalid("from", "must be one address"));
   if (!author.owns(from.address)) return err(invalid("from", notOwn(from.address)));
   const files = await filesOf(env, user, written.attachments);
@@ -208,7 +215,8 @@ async function filesOf(env: Env, user: User, files: readonly WrittenFile[]): Pro
     const octets = blob === undefined ? decoded(content) : await octetsOfBlob(env, user, blob, room);
     if (!octets) return err(invalid(`${field}.${blob === undefined ? "content" : "blob"}`, whatIsWrong(blob)));
     room -= octets.length;
-    if (room < 0) return err(invalid(field, `is too much: a message written in parts has at most ${MAX_COMPOSE_BYTES} octets`));
+    if (room < 0)
+      return err(invalid(field, `is too much: a message written in parts has at most ${MAX_COMPOSE_BYTES} octets`));
     attached.push({
       name,
       content: octets,
@@ -220,7 +228,9 @@ async function filesOf(env: Env, user: User, files: readonly WrittenFile[]): Pro
 }
 
 const whatIsWrong = (blob: string | undefined): string =>
-  blob === undefined ? "must be the file's octets in base64, or name them as a blob" : "names no octets of your mailbox, or too many";
+  blob === undefined
+    ? "must be the file's octets in base64, or name them as a blob"
+    : "names no octets of your mailbox, or too many";
 
 function decoded(content: string | undefined): Uint8Array | null {
   const base64 = content !== undefined && /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(content);

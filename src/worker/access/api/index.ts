@@ -4,6 +4,7 @@ import { administersDomain, only, type Refuse, sameOrigin, signedIn } from "../g
 import { notFound, type Problem, type ProblemStatus, problemResponse } from "../problem.ts";
 import { type Api, newApi } from "./api.ts";
 import { archiveApi } from "./archive.ts";
+import { dkimApi } from "./dkim.ts";
 import { domainsApi } from "./domains.ts";
 import { eventsApi } from "./events.ts";
 import { healthApi } from "./health.ts";
@@ -14,6 +15,7 @@ import { mailOctetsApi } from "./mail-octets.ts";
 import { mailSendApi } from "./mail-send.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
+import { outgoingApi } from "./outgoing.ts";
 import { reindexApi } from "./reindex.ts";
 import { sessionApi } from "./session.ts";
 import { shardsApi } from "./shards.ts";
@@ -58,6 +60,8 @@ export function createApi(): Api {
     mailApi,
     eventsApi,
     mailSendApi,
+    outgoingApi,
+    dkimApi,
     reindexApi,
     shardsApi,
   ];

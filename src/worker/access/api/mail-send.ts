@@ -4,7 +4,7 @@ import { MAX_RECIPIENTS } from "../../../core/limits.ts";
 import { formatReply } from "../../../core/outcome.ts";
 import type { OutgoingRecipient } from "../../store/outgoing.ts";
 import { messageOf } from "../actions/mail.ts";
-import { deliveryOf, sendWhole, sendWritten, type SentMessage } from "../actions/send.ts";
+import { deliveryOf, type SentMessage, sendWhole, sendWritten } from "../actions/send.ts";
 import type { AppContext } from "../context.ts";
 import { notFound, problemResponse } from "../problem.ts";
 import { instant, json, newApi, PROBLEMS } from "./api.ts";
@@ -82,7 +82,8 @@ mailSendApi.openapi(
     method: "post",
     path: "/api/mail/messages",
     tags: ["mail"],
-    summary: "Send a message; a copy is put into Sent, and into the archive. It is accepted once it is stored and queued",
+    summary:
+      "Send a message; a copy is put into Sent, and into the archive. It is accepted once it is stored and queued",
     request: {
       headers: Repeatable,
       body: {
@@ -92,7 +93,8 @@ mailSendApi.openapi(
           "message/rfc822": {
             schema: z.string().openapi({
               format: "binary",
-              description: "Goes to its To, Cc and Bcc, of which Bcc is taken out; a missing Date and Message-ID are added.",
+              description:
+                "Goes to its To, Cc and Bcc, of which Bcc is taken out; a missing Date and Message-ID are added.",
             }),
           },
         },
