@@ -49,7 +49,10 @@ export interface Findable {
 }
 
 /** @param share characters of the body that are indexed */
-export function fullText({ extracted, envelope, recipients = [envelope.to], ...whose }: Findable, share = Number.MAX_SAFE_INTEGER): FullText {
+export function fullText(
+  { extracted, envelope, recipients = [envelope.to], ...whose }: Findable,
+  share = Number.MAX_SAFE_INTEGER,
+): FullText {
   const { subject, from, to, cc, bcc, attachments, fields, text } = extracted;
   return {
     scope: [
