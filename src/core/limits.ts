@@ -412,8 +412,8 @@ export const MAX_OUTGOING_PURGED = 5_000;
 export const SEND_LANES = 4;
 /** Rows of the queue read from a shard at once. */
 export const QUEUE_PAGE = 200;
-/** A run begins no further message after this; the alarm goes on with the next. */
-export const SEND_SLICE_TIME = 60_000;
+/** A run begins no further message after this; with a final reply that takes FINAL_TIMEOUT_BACKGROUND it stays within an alarm's 15 minutes. */
+export const SEND_SLICE_TIME = 4 * 60_000;
 /** Outcomes that go to D1 together; beyond it a run waits for D1. */
 export const MAX_UNSETTLED = 200;
 /** What somebody sends who was stopped is looked at again after this, should nobody have let them go on. */

@@ -23,7 +23,7 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
   readonly #db = openDatabase(this.ctx.storage);
   readonly #progress = new Progress(this.#db);
   readonly #rates = new Rates(this.#db);
-  #running = false;
+  #run: SendRun | null = null;
   /** Something came while a run was on its way. */
   #woken = false;
   /** Unix milliseconds of the last news that the domain sends too much. */
@@ -53,8 +53,7 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
 
   async wake(name: string, id: number): Promise<void> {
     this.#learn(name, id);
-    this.#woken = true;
-    if (!this.#running) await this.#arm(this.world.now());
+    await this.#look();
   }
 
   async stops(): Promise<Stop[]> {
@@ -75,8 +74,7 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
       const now = this.world.now();
       for (const { db } of await shardsInUse(this.world.env)) await bringForward(db, domain, { account }, now);
     }
-    this.#woken = true;
-    if (!this.#running) await this.#arm(this.world.now());
+    await this.#look();
     return true;
   }
 
@@ -108,11 +106,10 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
   override async alarm(): Promise<void> {
     const known = this.#self();
     if (!known) return;
-    this.#running = true;
     this.#woken = false;
     let next: number | null = null;
     try {
-      const run = new SendRun({
+      this.#run = new SendRun({
         world: this.world,
         ctx: this.ctx,
         domain: { id: known.domain, name: known.name },
@@ -120,17 +117,24 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
         rates: this.#rates,
         event: (event) => this.#event(event),
       });
-      const { end, nextAt } = await run.run();
+      const { end, nextAt } = await this.#run.run();
       next = end === "storage" ? this.world.now() + FIRST_SEND_RETRY : end === "cut" ? this.world.now() : nextAt;
     } catch (error) {
       // A defect. It must not end the queue: the platform gives an alarm up after six failures.
       console.error("a run over outgoing mail failed", known.name, error);
       next = this.world.now() + FIRST_SEND_RETRY;
     } finally {
-      this.#running = false;
+      this.#run = null;
     }
     if (this.#woken) next = this.world.now();
     if (next !== null) await this.#arm(next);
+  }
+
+  /** Now, or as soon as the run that is under way has a free hand. */
+  async #look(): Promise<void> {
+    this.#woken = true;
+    if (this.#run) this.#run.lookAgain();
+    else await this.#arm(this.world.now());
   }
 
   async #arm(at: number): Promise<void> {

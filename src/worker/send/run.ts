@@ -63,7 +63,15 @@ export class SendRun {
   #settling: Promise<void> | null = null;
   #failure: unknown = null;
   #cut = false;
-  #jobs = 0;
+  /** The pass that is under way, and the settings that it goes by. */
+  #pass: { readonly feed: QueueFeed; readonly ways: Ways; readonly settings: string } | null = null;
+  /** Something may have become due since the pass began. */
+  #more = true;
+  #beginning: Promise<void> | null = null;
+  /** What lanes have taken and not recorded, as `shard/recipient`. */
+  readonly #inHand = new Set<string>();
+  #idle = 0;
+  #waiting: (() => void)[] = [];
 
   constructor(parts: RunParts) {
     this.#parts = parts;
@@ -78,20 +86,13 @@ export class SendRun {
 
   /** Never rejects. */
   async run(): Promise<RunEnd> {
-    const { world, domain, progress } = this.#parts;
+    const { domain, progress } = this.#parts;
     try {
       // What an object before this one had no time to tell.
       for (const { shard, change } of progress.unsettled()) this.#note(shard, [change]);
       await this.#settleAll();
-      do {
-        this.#jobs = 0;
-        const sending = await sendingDomain(world.env.DIRECTORY, domain.name);
-        if (!sending) return { end: "done", nextAt: null };
-        const ways = new Ways(world.env, this.#parts.ctx, sending);
-        const feed = new QueueFeed(world.env, domain.id, world.now(), ways, (shard, row) => this.#wanted(shard, row));
-        await Promise.all(Array.from({ length: SEND_LANES }, () => this.#lane(feed, ways)));
-        await this.#settleAll();
-      } while (this.#jobs > 0 && !this.#cut && this.#failure === null);
+      await Promise.all(Array.from({ length: SEND_LANES }, () => this.#lane()));
+      await this.#settleAll();
       if (this.#failure !== null) throw this.#failure;
       return { end: this.#cut ? "cut" : "done", nextAt: await this.#next() };
     } catch (error) {
@@ -100,10 +101,16 @@ export class SendRun {
     }
   }
 
+  /** Something new is in the queue: lanes that have nothing to do look again. */
+  lookAgain(): void {
+    this.#more = true;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
   /** Whose sending was stopped waits; what is in hand is not taken twice. */
   #wanted(shard: number, row: Queued): boolean {
     const { progress, rates, world } = this.#parts;
-    if (progress.has(shard, row.id)) return false;
+    if (this.#inHand.has(`${shard}/${row.id}`) || progress.has(shard, row.id)) return false;
     if (row.state !== "waiting" || !rates.isStopped(mailboxWho(row.message.account))) return true;
     const now = world.now();
     const expired = now >= row.message.createdAt + SEND_EXPIRY;
@@ -115,42 +122,73 @@ export class SendRun {
     return false;
   }
 
-  /** One connection after the other, until nothing is due. */
-  async #lane(feed: QueueFeed, ways: Ways): Promise<void> {
-    const kept = new Map<string, Carriage>();
-    const carriageTo = (destination: string): Carriage => {
-      const before = kept.get(destination);
-      if (before) return before;
-      // One connection at a time: an invocation has six.
-      for (const [other, carriage] of kept) {
-        carriage.close();
-        kept.delete(other);
-      }
-      const carriage = ways.open(destination);
-      kept.set(destination, carriage);
-      return carriage;
-    };
+  /** One connection after the other, until nothing is due any more and no other lane can change that. */
+  async #lane(): Promise<void> {
+    const hand = new Hand();
     try {
-      for (;;) {
-        const job = await this.#take(feed);
-        if (!job) return;
-        this.#jobs++;
+      for (let taken = await this.#take(); taken; taken = await this.#take()) {
+        const { job, ways } = taken;
         if (job.kind === "tell") await this.#tell(job);
-        else await this.#send(job, carriageTo(job.destination));
+        else await this.#send(job, hand.carriageTo(ways, job.destination));
+        for (const { id } of job.recipients) this.#inHand.delete(`${job.shard}/${id}`);
         if (this.#unsettledCount() >= MAX_UNSETTLED) await this.#settleAll();
         else this.#settleSoon();
       }
     } catch (error) {
       this.#failure ??= error;
     } finally {
-      for (const carriage of kept.values()) carriage.close();
+      hand.close();
+      this.lookAgain();
     }
   }
 
-  async #take(feed: QueueFeed): Promise<Job | null> {
-    if (this.#failure !== null) return null;
-    if (this.#parts.world.now() - this.#began >= SEND_SLICE_TIME) this.#cut = true;
-    return this.#cut ? null : feed.next();
+  async #take(): Promise<{ readonly job: Job; readonly ways: Ways } | null> {
+    for (;;) {
+      if (this.#parts.world.now() - this.#began >= SEND_SLICE_TIME) this.#cut = true;
+      if (this.#cut || this.#failure !== null) return null;
+      const pass = this.#pass;
+      const job = (await pass?.feed.next()) ?? null;
+      if (job && pass) {
+        for (const { id } of job.recipients) this.#inHand.add(`${job.shard}/${id}`);
+        return { job, ways: pass.ways };
+      }
+      if (this.#pass !== pass) continue;
+      if (this.#more || this.#beginning) await this.#begin();
+      else if (!(await this.#untilMore())) return null;
+    }
+  }
+
+  /** Another pass, with the settings of now; one lane begins it for all. */
+  async #begin(): Promise<void> {
+    this.#beginning ??= this.#nextPass().finally(() => {
+      this.#beginning = null;
+    });
+    await this.#beginning;
+  }
+
+  async #nextPass(): Promise<void> {
+    const { world, domain, ctx } = this.#parts;
+    this.#more = false;
+    await this.#settleAll();
+    const sending = await sendingDomain(world.env.DIRECTORY, domain.name);
+    if (!sending) throw new Error(`the directory has no domain ${domain.name}`);
+    const settings = JSON.stringify(sending);
+    const ways = this.#pass?.settings === settings ? this.#pass.ways : new Ways(world.env, ctx, sending);
+    const wanted = (shard: number, row: Queued) => this.#wanted(shard, row);
+    this.#pass = { feed: new QueueFeed(world.env, domain.id, world.now(), ways, wanted), ways, settings };
+  }
+
+  /** While other lanes send, something may become due. @returns false where all have nothing to do */
+  async #untilMore(): Promise<boolean> {
+    this.#idle++;
+    if (this.#idle === SEND_LANES) {
+      this.lookAgain();
+      return false;
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#idle === SEND_LANES) return false;
+    this.#idle--;
+    return true;
   }
 
   async #send(job: Job, carriage: Carriage): Promise<void> {
@@ -223,6 +261,7 @@ export class SendRun {
   #record(shard: number, changes: readonly Change[], now: number): void {
     this.#parts.progress.done(shard, changes, now);
     this.#note(shard, changes);
+    if (changes.some(({ dueAt }) => dueAt !== null && dueAt <= now)) this.lookAgain();
   }
 
   #note(shard: number, changes: readonly Change[]): void {
@@ -271,5 +310,23 @@ export class SendRun {
     const times = await Promise.all((await shardsInUse(env)).map(({ db }) => nextDue(db, this.#parts.domain.id)));
     const known = times.filter((at) => at !== null);
     return known.length > 0 ? Math.min(...known) : null;
+  }
+}
+
+/** What a lane has in its hand: one connection at a time, for an invocation has six. */
+class Hand {
+  #kept: { readonly ways: Ways; readonly destination: string; readonly carriage: Carriage } | null = null;
+
+  /** The one that is there, as long as the destination and the settings are the same. */
+  carriageTo(ways: Ways, destination: string): Carriage {
+    if (this.#kept?.destination === destination && this.#kept.ways === ways) return this.#kept.carriage;
+    this.close();
+    this.#kept = { ways, destination, carriage: ways.open(destination) };
+    return this.#kept.carriage;
+  }
+
+  close(): void {
+    this.#kept?.carriage.close();
+    this.#kept = null;
   }
 }

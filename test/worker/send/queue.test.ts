@@ -181,4 +181,26 @@ describe("the queue", () => {
     expect(await clock.states(id)).toMatchObject([{ state: "waiting" }]);
     expect(await inbox()).toEqual([]);
   });
+
+  it("goes on with others, and with what comes meanwhile, while a server thinks about one message", async () => {
+    await sender.smartHost.set({ steps: { final: [{ held: true }, null] } });
+    await clock.write({ to: ["slow@example.net"] });
+    const run = clock.run();
+    const to = async () => (await sender.smartHost.messages()).map((message) => message.to[0]).sort();
+    const until = async (count: number) => {
+      for (let looks = 0; looks < 500 && (await to()).length < count; looks++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const dots = async () => (await sender.smartHost.report()).transcript.filter((line) => line.endsWith(" .")).length;
+    while ((await dots()) < 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    await clock.write({ to: ["a@example.net"] });
+    await clock.write({ to: [`bob@${sender.domain}`] });
+    await until(1);
+    expect(await to()).toEqual(["a@example.net"]);
+    expect(await folder(sender.bob, "inbox")).toHaveLength(1);
+    await sender.smartHost.set({});
+    await run;
+    expect(await to()).toEqual(["a@example.net", "slow@example.net"]);
+  });
 });
