@@ -36,16 +36,21 @@ export function counted(env: Env): { readonly env: Env; readonly counts: Counts 
         const kind = R2_CLASS[name];
         if (kind) counts[kind]++;
       }),
-      DOMAIN: wrap(
-        env.DOMAIN,
-        () => {},
-        (_name, stub) =>
-          wrap(stub as object, (method) => {
-            if (method !== "then") counts.objectRequests++;
-          }),
-      ),
+      DOMAIN: countedObjects(env.DOMAIN, counts),
+      OUTBOUND: countedObjects(env.OUTBOUND, counts),
     },
   };
+}
+
+function countedObjects<T extends object>(namespace: T, counts: Counts): T {
+  return wrap(
+    namespace,
+    () => {},
+    (_name, stub) =>
+      wrap(stub as object, (method) => {
+        if (method !== "then") counts.objectRequests++;
+      }),
+  );
 }
 
 /** Calls go through; `before` hears the method, `after` may replace what it gives. */

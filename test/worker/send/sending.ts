@@ -129,11 +129,15 @@ export class Clock {
   }
 
   /** As ann writes it. @returns the number of the message in Sent */
-  async write(message: { to: string[]; subject?: string }, request: string | null = null): Promise<number> {
+  async write(
+    message: { to: string[]; subject?: string },
+    request: string | null = null,
+    environment: Env = env as Env,
+  ): Promise<number> {
     const written = { cc: [], bcc: [], replyTo: [], attachments: [], text: "Hello.", subject: "Hello", ...message };
     const ctx = createExecutionContext();
     const user = await userOf(`ann@${this.sender.domain}`);
-    const sent = await sendWritten(env as Env, ctx, user, written, request, this.now);
+    const sent = await sendWritten(environment, ctx, user, written, request, this.now);
     await waitOnExecutionContext(ctx);
     if (!sent.ok) throw new Error(sent.error.detail);
     return sent.value.placement ?? 0;
