@@ -23,6 +23,7 @@ import { octetsOf } from "../archive/octets.ts";
 import { newKey, recipientOctets } from "../archive/raw.ts";
 import type { Env } from "../env.ts";
 import { openSecret } from "../identity/secret.ts";
+import { telling } from "../push/tell.ts";
 import { type Content, openContent, SizeMismatchError } from "../receive/content.ts";
 import { admit } from "../receive/memory.ts";
 import { discard, openStoreLeg } from "../receive/store-leg.ts";
@@ -133,7 +134,7 @@ async function take(
     createdAt: now,
     recipients,
   };
-  const isNew = await queue(env, submission.writer, content, message, place.shard);
+  const isNew = await queue(env, submission, content, message, place.shard);
   if (!isNew) await discard(env.MAIL, key);
   ctx.waitUntil(wakeOutbound(env, domain));
   return ok({ id, isNew, request, mid });
@@ -193,24 +194,25 @@ function subjectOf(header: Header): string {
 /** @returns false where an earlier request was the same */
 async function queue(
   env: Env,
-  writer: Writer,
+  { domain, writer }: Pick<Submission, "domain" | "writer">,
   content: Content,
   message: NewOutgoing,
   shard: number,
 ): Promise<boolean> {
   const extracted = writer.kind === "system" ? null : await extractFrom(env, content, message.key);
   try {
-    return await queueOn(env, shard, writer, extracted, message);
+    return await queueOn(env, shard, domain, writer, extracted, message);
   } catch (error) {
     if (!hasMoved(error)) throw error;
   }
   const now = await whereNow(env, [message.account], shard);
-  return queueOn(env, now.get(message.account) ?? shard, writer, extracted, message);
+  return queueOn(env, now.get(message.account) ?? shard, domain, writer, extracted, message);
 }
 
 async function queueOn(
   env: Env,
   shard: number,
+  domain: string,
   writer: Writer,
   extracted: Extracted | null,
   message: NewOutgoing,
@@ -229,10 +231,17 @@ async function queueOn(
   }
   const here = entries.filter((one) => one.shard === shard || writer.kind === "mailbox").map(({ entry }) => entry);
   const portal = writer.kind === "mailbox" ? "sent" : false;
-  const rows = here.length > 0 ? indexing(db, here, { portal }).statements : [];
-  const batch = db.batch([...queueStatements(db, message), ...rows]);
-  const [first] = await within(batch, INDEX_TIMEOUT, "D1 batch of an outgoing message");
-  return (first?.meta.changes ?? 0) > 0;
+  const index = here.length > 0 ? indexing(db, here, { portal }) : null;
+  const first = queueStatements(db, message);
+  const write = async () => {
+    const batch = db.batch<{ key: string; seq?: number }>([...first, ...(index?.statements ?? [])]);
+    const results = await within(batch, INDEX_TIMEOUT, "D1 batch of an outgoing message");
+    const rows = index?.indexed(results.slice(first.length)) ?? [];
+    const states = rows.flatMap(({ account, seq }) => (seq === undefined ? [] : [{ account, seq }]));
+    return { value: (results[0]?.meta.changes ?? 0) > 0, states };
+  };
+  // Those who watch the mailbox hear of its copy in Sent.
+  return writer.kind === "mailbox" ? telling(env, domain, [writer.account], write) : (await write()).value;
 }
 
 function entriesFor(

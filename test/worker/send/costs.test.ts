@@ -18,7 +18,7 @@ beforeAll(async () => {
 it("a message to one recipient: stored, archived, in Sent and queued", async () => {
   const { env: counting, counts } = counted(env as Env);
   await clock.write({ to: ["zoe@example.net"] }, null, counting);
-  expect(counts).toMatchObject({ classA: 1, classB: 0, rowsWritten: 16, objectRequests: 2 });
+  expect(counts).toMatchObject({ classA: 1, classB: 0, rowsWritten: 16, objectRequests: 3 });
 });
 
 it("sending it: its octets are read once, and its recipient's row is settled", async () => {
