@@ -434,3 +434,24 @@ export const CLOUDFLARE_RECIPIENTS = 50;
 export const CLOUDFLARE_HEADER_BYTES = 16 * 1024;
 /** One call of the send_email binding. */
 export const CLOUDFLARE_SEND_TIMEOUT = 30_000;
+
+/** Hosts of a domain that are tried in one go: whoever lists more means the first ones. */
+export const MAX_MX_HOSTS = 5;
+/** A name server's answer about a stranger's domain, doubled by the second try: nobody waits but the queue. */
+export const MX_NAME_SERVER_TIMEOUT = 3_000;
+/** A policy file (RFC 8461 §3.3 has a minute; whoever takes longer than this has none today), and its octets. */
+export const STS_FETCH_TIMEOUT = 5_000;
+export const MAX_STS_POLICY_BYTES = 64 * 1024;
+/** Hosts in a policy, and how long one holds, in seconds (RFC 8461 §3.2: a year at most). */
+export const MAX_STS_HOSTS = 100;
+export const MAX_STS_LIFE = 31_557_600;
+/** A policy that could not be had is not asked for again before (RFC 8461 §3.3: five minutes at least). */
+export const STS_AGAIN = 5 * 60_000;
+/** Domains whose policies a gateway remembers; the oldest go first. */
+export const MAX_STS_POLICIES = 10_000;
+/** All of a gateway's answer about a domain: two name server's tries, the policy file after its own look-up. */
+export const MX_ANSWER_TIMEOUT = 25_000;
+/** All of the way to a session with one of a domain's hosts: five that do not answer, and one gateway each. */
+export const MX_OPEN_TIME = 90_000;
+/** Connections to one MX host at once through a gateway: what Postfix allows itself (default_destination_concurrency_limit). */
+export const MX_CONNECTIONS_PER_HOST = 20;

@@ -1,4 +1,5 @@
 /** The gateway's settings: environment variables, parsed once. Empty means not set. */
+import { Resolver } from "node:dns";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { MX_CONNECTION_RATE } from "../core/limits.ts";
@@ -32,6 +33,10 @@ export interface Relay {
   readonly tls: boolean;
   /** Names of origins may resolve to private addresses. */
   readonly privateNames: boolean;
+  /** Name servers with their ports; empty: those of the machine. */
+  readonly nameServers: readonly string[];
+  /** Where the hosts of strangers' domains listen: 25, unless a test has others. */
+  readonly mxHostPort: number;
 }
 
 export type Configured =
@@ -74,7 +79,23 @@ function relayOf(environment: Environment, host: string, hasTls: boolean, proble
   const tls = oneOf("HOLDFAST_RELAY_TLS", environment, hasTls ? "on" : "off", ["on", "off"], problems) === "on";
   if (tls && !hasTls) problems.push("HOLDFAST_RELAY_TLS=on needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.");
   const names = oneOf("HOLDFAST_RELAY_PRIVATE_NAMES", environment, "refuse", ["refuse", "allow"], problems);
-  return { host: relayHost, port, tls, privateNames: names === "allow" };
+  const nameServers = (environment.HOLDFAST_NAME_SERVERS ?? "").split(",").flatMap((text) => text.trim() || []);
+  for (const server of nameServers.filter((one) => !isServer(one))) {
+    const what = "IP addresses, each with a port or without, separated by commas";
+    problems.push(`HOLDFAST_NAME_SERVERS must list ${what}, not ${JSON.stringify(server)}.`);
+  }
+  const mxHostPort = whole("HOLDFAST_MX_HOST_PORT", environment, 25, 65_535, problems);
+  return { host: relayHost, port, tls, privateNames: names === "allow", nameServers, mxHostPort };
+}
+
+/** `192.0.2.1`, `192.0.2.1:53`, `2001:db8::1`, `[2001:db8::1]:53`. */
+function isServer(text: string): boolean {
+  try {
+    new Resolver().setServers([text]);
+    return true;
+  } catch {
+    return false; // whatever it dislikes, the sentence is the same
+  }
 }
 
 function whole(name: string, environment: Environment, otherwise: number, max: number, problems: string[]): number {

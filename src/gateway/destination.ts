@@ -33,10 +33,19 @@ export const anyLookup: LookupFunction = lookup;
  * @param servers with their ports; absent: those of the machine
  */
 export function publicLookup(servers?: readonly string[]): LookupFunction {
+  return lookupBy(servers, isPublic);
+}
+
+/** What the named servers say, private addresses too. */
+export function namedLookup(servers: readonly string[]): LookupFunction {
+  return lookupBy(servers, () => true);
+}
+
+function lookupBy(servers: readonly string[] | undefined, isOpen: (address: string) => boolean): LookupFunction {
   return (host, options, callback) => {
     addressesOf(host, servers).then(
       (found) => {
-        const open = found.filter(({ address }) => isPublic(address));
+        const open = found.filter(({ address }) => isOpen(address));
         const [first] = open;
         if (!first) callback(refusal(host), []);
         else if (options.all) callback(null, open);
@@ -47,10 +56,19 @@ export function publicLookup(servers?: readonly string[]): LookupFunction {
   };
 }
 
+/** @param timeout milliseconds of the first try; the second has twice as long */
+export function resolverOf(servers?: readonly string[], timeout = NAME_SERVER_TIMEOUT): Resolver {
+  const resolver = new Resolver({ timeout, tries: NAME_SERVER_TRIES });
+  if (servers) resolver.setServers(servers);
+  return resolver;
+}
+
+/** A name server has answered: there is no such name, or nothing of the kind at it. All else that goes wrong is ours. */
+export const isAbsent = (error: unknown): boolean => NO_SUCH_HOST.has((error as NodeJS.ErrnoException).code ?? "");
+
 /** IPv4 first: a mail server's reputation is that of its IPv4 address. @throws where there is none of either */
 async function addressesOf(host: string, servers?: readonly string[]): Promise<{ address: string; family: 4 | 6 }[]> {
-  const resolver = new Resolver({ timeout: NAME_SERVER_TIMEOUT, tries: NAME_SERVER_TRIES });
-  if (servers) resolver.setServers(servers);
+  const resolver = resolverOf(servers);
   const [four, six] = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
   const found = [
     ...(four.status === "fulfilled" ? four.value.map((address) => ({ address, family: 4 as const })) : []),
@@ -60,7 +78,7 @@ async function addressesOf(host: string, servers?: readonly string[]): Promise<{
   const reasons = [four, six].flatMap((one) =>
     one.status === "rejected" ? (one.reason as NodeJS.ErrnoException) : [],
   );
-  const ours = reasons.find(({ code }) => !NO_SUCH_HOST.has(code ?? ""));
+  const ours = reasons.find((reason) => !isAbsent(reason));
   const { message } = ours ?? reasons[0] ?? new Error(`${host} has no address`);
   throw Object.assign(new Error(message), { code: ours ? "EAI_AGAIN" : "ENOTFOUND" });
 }

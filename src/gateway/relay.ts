@@ -4,12 +4,21 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { QUIT_TIMEOUT, RELAY_CONNECTIONS, RELAY_CONNECTIONS_PER_HOST, TUNNEL_FRAME_BYTES } from "../core/limits.ts";
+import {
+  MX_CONNECTIONS_PER_HOST,
+  QUIT_TIMEOUT,
+  RELAY_CONNECTIONS,
+  RELAY_CONNECTIONS_PER_HOST,
+  TUNNEL_FRAME_BYTES,
+} from "../core/limits.ts";
 import { MAX_TEXT_FRAME } from "../core/protocol/gateway/frames.ts";
+import { MX_PATH } from "../core/protocol/gateway/mx-answer.ts";
 import { NonceMemory, verifyRequest } from "../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../core/protocol/gateway/tunnel.ts";
 import type { Configuration } from "./configuration.ts";
 import { HostCount } from "./host-count.ts";
+import { mxFinder } from "./mx-finder.ts";
+import type { PolicyServer } from "./sts-policies.ts";
 import { serveTunnel } from "./tunnel.ts";
 
 export interface RelayPort {
@@ -27,18 +36,32 @@ export interface RelayLimits {
   /** Connections to origins at once, in all and to one host. */
   readonly connections: number;
   readonly connectionsPerHost: number;
-  /** With their ports; absent: those of the machine. */
-  readonly nameServers?: readonly string[];
+  /** The same, where the host takes a stranger's mail. */
+  readonly connectionsPerMx: number;
+  /** Where MTA-STS policies are fetched. */
+  readonly policies?: Pick<PolicyServer, "port" | "ca">;
 }
 
-const LIMITS: RelayLimits = { connections: RELAY_CONNECTIONS, connectionsPerHost: RELAY_CONNECTIONS_PER_HOST };
+const LIMITS: RelayLimits = {
+  connections: RELAY_CONNECTIONS,
+  connectionsPerHost: RELAY_CONNECTIONS_PER_HOST,
+  connectionsPerMx: MX_CONNECTIONS_PER_HOST,
+};
 
 export async function listenRelay(configuration: Configuration, limits: RelayLimits = LIMITS): Promise<RelayPort> {
   const { relay, tls, secrets } = configuration;
-  const { connections: most, connectionsPerHost, nameServers } = limits;
+  const { connections: most, connectionsPerHost, connectionsPerMx, policies = {} } = limits;
   if (!relay) throw new Error("the relay has no port");
+  const { privateNames } = relay;
+  const nameServers = relay.nameServers.length > 0 ? relay.nameServers : undefined;
   const nonces = new NonceMemory();
-  const hosts = new HostCount(connectionsPerHost);
+  const tunnels = {
+    privateNames,
+    hosts: new HostCount(connectionsPerHost),
+    mxHosts: new HostCount(connectionsPerMx),
+    ...(nameServers ? { nameServers } : {}),
+  };
+  const findMx = mxFinder(configuration.hostname, relay, policies);
   const open = new Set<WebSocket>();
   const sockets = new WebSocketServer({
     noServer: true,
@@ -56,10 +79,13 @@ export async function listenRelay(configuration: Configuration, limits: RelayLim
       ? createTlsServer({ ...patience, cert: tls.cert, key: tls.key, handshakeTimeout: REQUEST_TIMEOUT })
       : createServer(patience);
   server.on("request", async (request, response) => {
-    const known = request.method === "GET" && request.url === RELAY_HEALTH_PATH;
+    const url = URL.parse(request.url ?? "", "http://gateway");
+    const domain = url?.pathname === MX_PATH ? url.searchParams.get("domain") : null;
+    const known = request.method === "GET" && (request.url === RELAY_HEALTH_PATH || domain !== null);
     const allowed = known && (await verified(request));
     const status = !known ? 404 : allowed ? 200 : 401;
-    const body = status === 200 ? { status: "ok", connections: open.size, most } : { status };
+    const health = () => ({ status: "ok", connections: open.size, most });
+    const body = !allowed ? { status } : domain === null ? health() : await findMx(domain);
     response.writeHead(status, { "content-type": "application/json" }).end(`${JSON.stringify(body)}\n`);
   });
   server.on("upgrade", async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -70,7 +96,7 @@ export async function listenRelay(configuration: Configuration, limits: RelayLim
     sockets.handleUpgrade(request, socket, head, (upgraded) => {
       open.add(upgraded);
       upgraded.on("close", () => open.delete(upgraded));
-      serveTunnel(upgraded, { privateNames: relay.privateNames, hosts, ...(nameServers ? { nameServers } : {}) });
+      serveTunnel(upgraded, tunnels);
     });
   });
   server.on("error", (error) => console.error(`relay port: ${error.message}`));

@@ -17,14 +17,15 @@ import {
   type TunnelRequest,
   writeTunnelFrame,
 } from "../core/protocol/gateway/tunnel.ts";
-import { anyLookup, failureOf, isPublic, publicLookup, refusal } from "./destination.ts";
+import { anyLookup, failureOf, isPublic, namedLookup, publicLookup, refusal } from "./destination.ts";
 import type { HostCount } from "./host-count.ts";
 
 export interface TunnelOptions {
   /** Names may resolve to private addresses: the gateway stands in the origin's own network. */
   readonly privateNames: boolean;
-  /** Shared by all tunnels of the gateway. */
+  /** Shared by all tunnels of the gateway: connections to origins, and to hosts that take strangers' mail. */
   readonly hosts: HostCount;
+  readonly mxHosts: HostCount;
   /** Name servers with their ports; absent: those of the machine. */
   readonly nameServers?: readonly string[];
   /** Milliseconds without a frame from the Worker. */
@@ -43,6 +44,7 @@ class Tunnel {
   readonly #idle: NodeJS.Timeout;
   #origin: Socket | null = null;
   #host = "";
+  #verify = true;
   /** Octets may go both ways. */
   #open = false;
   /** The origin has ended or failed; the Worker was told. */
@@ -93,9 +95,11 @@ class Tunnel {
     }
   }
 
-  #connect({ host, port, limit, private: isPrivate }: ConnectFrame): void {
-    const { privateNames, hosts, nameServers } = this.#options;
+  #connect({ host, port, limit, private: isPrivate, mx }: ConnectFrame): void {
+    const { privateNames, nameServers } = this.#options;
+    const hosts = mx ? this.#options.mxHosts : this.#options.hosts;
     this.#host = host;
+    this.#verify = mx?.verify ?? true;
     const anywhere = isPrivate || privateNames;
     if (!anywhere && !isPublic(host)) {
       this.#end(failureOf(refusal(host), "no_connection"));
@@ -104,11 +108,12 @@ class Tunnel {
     const leave = hosts.enter(host);
     if (!leave) {
       const detail = `no more than ${hosts.most} connections to ${host} at once`;
-      this.#end({ op: "failed", where: "path", reason: "no_connection", detail });
+      this.#end({ op: "failed", where: "path", reason: "busy", detail });
       return;
     }
     let found = isIP(host) !== 0;
-    const lookup = anywhere ? anyLookup : publicLookup(nameServers);
+    const named = nameServers ? namedLookup(nameServers) : anyLookup;
+    const lookup = anywhere ? named : publicLookup(nameServers);
     const origin = connect({
       host,
       port,
@@ -153,6 +158,8 @@ class Tunnel {
       // RFC 6066 §3: an address is no server name.
       ...(isIP(this.#host) ? {} : { servername: this.#host }),
       minVersion: "TLSv1.2",
+      // RFC 7435: a certificate that nobody asked to be verified keeps the mail from no one; in clear text it would be worse off.
+      rejectUnauthorized: this.#verify,
     });
     this.#origin = secure;
     const failed = (error: Error) => this.#end(failureOf(error, "tls"));

@@ -34,10 +34,17 @@ describe("the gateway's settings", () => {
       const configured = configure({ ...GOOD, HOLDFAST_RELAY_PORT: "8788", ...settings }, (path) => files[path] ?? "");
       return configured.ok ? configured.configuration.relay : configured.problems;
     };
-    expect(relayOf({})).toEqual({ host: "127.0.0.1", port: 8788, tls: false, privateNames: false });
+    const plain = { host: "127.0.0.1", port: 8788, tls: false, privateNames: false, nameServers: [], mxHostPort: 25 };
+    expect(relayOf({})).toEqual(plain);
     expect(relayOf({ ...tls, HOLDFAST_HOST: "::" })).toMatchObject({ host: "::", tls: true });
+    const servers = { HOLDFAST_NAME_SERVERS: "192.0.2.53, [2001:db8::1]:5353", HOLDFAST_MX_HOST_PORT: "2525" };
+    const others = { nameServers: ["192.0.2.53", "[2001:db8::1]:5353"], mxHostPort: 2525 };
+    expect(relayOf(servers)).toEqual({ ...plain, ...others });
+    expect(relayOf({ HOLDFAST_NAME_SERVERS: "ns.example.org" })).toEqual([
+      'HOLDFAST_NAME_SERVERS must list IP addresses, each with a port or without, separated by commas, not "ns.example.org".',
+    ]);
     const own = { HOLDFAST_RELAY_HOST: "192.0.2.1", HOLDFAST_RELAY_TLS: "off", HOLDFAST_RELAY_PRIVATE_NAMES: "allow" };
-    expect(relayOf({ ...tls, ...own })).toEqual({ host: "192.0.2.1", port: 8788, tls: false, privateNames: true });
+    expect(relayOf({ ...tls, ...own })).toEqual({ ...plain, host: "192.0.2.1", privateNames: true });
   });
 
   it("list the proxies whose PROXY header counts", () => {

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -8,6 +7,7 @@ import { TUNNEL_FRAME_BYTES, TUNNEL_WINDOW } from "../../src/core/limits.ts";
 import { type GatewaySecret, signRequest } from "../../src/core/protocol/gateway/signature.ts";
 import { readTunnelReport, type TunnelReport, type TunnelRequest } from "../../src/core/protocol/gateway/tunnel.ts";
 import { listenRelay, type RelayPort } from "../../src/gateway/relay.ts";
+import { startNameServer, type Zone } from "../support/name-server.ts";
 import { RECEIVING } from "./smtp-client.ts";
 import { SECRET } from "./worker-double.ts";
 
@@ -16,11 +16,13 @@ const OLD = { id: "g0", secret: "the-one-before" };
 async function start({
   most = 100,
   perHost = 100,
+  perMx = 100,
   privateNames = false,
-  nameServers,
+  nameServers = [],
 }: {
   most?: number;
   perHost?: number;
+  perMx?: number;
   privateNames?: boolean;
   nameServers?: readonly string[];
 } = {}): Promise<RelayPort> {
@@ -30,9 +32,9 @@ async function start({
       worker: new URL("http://127.0.0.1:9"),
       secrets: [SECRET, OLD],
       tls: null,
-      relay: { host: "127.0.0.1", port: 0, tls: false, privateNames },
+      relay: { host: "127.0.0.1", port: 0, tls: false, privateNames, nameServers, mxHostPort: 25 },
     },
-    { connections: most, connectionsPerHost: perHost, ...(nameServers ? { nameServers } : {}) },
+    { connections: most, connectionsPerHost: perHost, connectionsPerMx: perMx },
   );
   onTestFinished(() => relay.close());
   return relay;
@@ -196,39 +198,15 @@ describe("where it connects to", () => {
   });
 });
 
-/** A name server: what a name has, or "mute" where it never answers; other names do not exist. */
-async function nameServer(names: Readonly<Record<string, "mute" | "broken" | readonly string[]>>): Promise<string> {
-  const socket = createSocket("udp4");
-  socket.on("message", (query, { port, address }) => {
-    const labels: string[] = [];
-    let at = 12;
-    for (let size = query[at] ?? 0; size > 0; size = query[at] ?? 0) {
-      labels.push(query.toString("latin1", at + 1, at + 1 + size));
-      at += 1 + size;
-    }
-    const asked = query.readUInt16BE(at + 1);
-    const known = names[labels.join(".")];
-    if (known === "mute") return;
-    const addresses = typeof known === "object" && asked === 1 ? known : [];
-    const head = Buffer.from(query.subarray(0, at + 5));
-    // A response; 3: there is no such name, 2: the server failed.
-    head.writeUInt16BE(0x8180 | (known === "broken" ? 2 : known ? 0 : 3), 2);
-    head.writeUInt16BE(addresses.length, 6);
-    head.fill(0, 8, 12);
-    const records = addresses.map((ip) =>
-      Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, ...ip.split(".").map(Number)]),
-    );
-    socket.send(Buffer.concat([head, ...records]), port, address);
-  });
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  onTestFinished(() => void socket.close());
-  return `127.0.0.1:${socket.address().port}`;
+async function nameServer(zone: Zone): Promise<string> {
+  const server = await startNameServer(zone);
+  onTestFinished(() => server.close());
+  return server.address;
 }
 
 describe("a name in public", () => {
   const NAMES = {
-    "inside.example.org": ["127.0.0.1", "10.0.0.1", "0.0.0.0", "169.254.169.254"],
+    "inside.example.org": { a: ["127.0.0.1", "10.0.0.1", "0.0.0.0", "169.254.169.254"] },
     "mute.example.org": "mute",
     "broken.example.org": "broken",
   } as const;
@@ -276,10 +254,23 @@ it("a host that keeps all of its connections leaves the others theirs", async ()
   const first = await Tunnel.connected(relay, port);
   await Tunnel.connected(relay, port);
   const third = await Tunnel.connected(relay, port);
-  expect(third.reports).toMatchObject([{ op: "failed", where: "path", reason: "no_connection" }]);
+  expect(third.reports).toMatchObject([{ op: "failed", where: "path", reason: "busy" }]);
   expect((await Tunnel.connected(relay, port, "localhost")).reports).toEqual([{ op: "connected" }]);
   first.socket.close();
   await vi.waitFor(async () => expect((await Tunnel.connected(relay, port)).reports).toEqual([{ op: "connected" }]));
+});
+
+it("hosts of strangers' mail have connections of their own, fewer to each", async () => {
+  const relay = await start({ perHost: 2, perMx: 1 });
+  const port = await origin(() => undefined);
+  const mx = { verify: false };
+  const connect = { op: "connect", host: "127.0.0.1", port, limit: 2_000, private: true, mx } as const;
+  const [first, second] = [await Tunnel.open(relay), await Tunnel.open(relay)];
+  first.say(connect);
+  await vi.waitFor(() => expect(first.reports).toEqual([{ op: "connected" }]));
+  second.say(connect);
+  await vi.waitFor(() => expect(second.reports).toMatchObject([{ op: "failed", where: "path", reason: "busy" }]));
+  expect((await Tunnel.connected(relay, port)).reports).toEqual([{ op: "connected" }]);
 });
 
 describe("the octets", () => {

@@ -14,8 +14,11 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** `trusted`: for localhost and 127.0.0.1; `stranger`: self-signed; `misnamed`: ours, but for another host. */
-export type CertificateKind = "trusted" | "stranger" | "misnamed";
+/**
+ * `trusted`: for localhost and 127.0.0.1; `stranger`: self-signed; `misnamed`: ours, but for another host; `policy`: of a
+ * web server for MTA-STS.
+ */
+export type CertificateKind = "trusted" | "stranger" | "misnamed" | "policy";
 
 /** Of the run: vitest's projects and their processes share one authority. */
 const FOLDER_VARIABLE = "HOLDFAST_TEST_AUTHORITY";
@@ -41,6 +44,7 @@ export function trustTestAuthority(): string {
   );
   sign(folder, "trusted", "DNS:localhost,DNS:origin.test,IP:127.0.0.1");
   sign(folder, "misnamed", "DNS:elsewhere.test");
+  sign(folder, "policy", "DNS:mta-sts.sts.test");
   makeKey(folder, "stranger");
   const self = ["req", "-x509", "-key", "stranger.key", "-out", "stranger.pem", "-days", "2", "-subj", "/CN=localhost"];
   openssl(folder, ...self, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1");

@@ -1,6 +1,7 @@
 /** Through which gateway an origin is reached: the list, which of them answer, and one that does. */
 import { GATEWAY_CONNECT_TIMEOUT, GATEWAY_REST, GATEWAY_SEARCH } from "../../core/limits.ts";
 import { classifyHost } from "../../core/origin-host.ts";
+import type { Unavailable } from "../../core/outcome.ts";
 import { type GatewaySecret, parseSecrets, signRequest } from "../../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../../core/protocol/gateway/tunnel.ts";
 import { type Wire, within } from "../../core/protocol/smtp/wire.ts";
@@ -31,43 +32,90 @@ export function gatewaysOf({ GATEWAYS }: RelaySettings): Result<readonly URL[], 
   return ok(urls);
 }
 
+/** An origin by name or address, or a host that takes a stranger's mail. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** Milliseconds for the connection, each time. */
+  readonly limit: number;
+  /** See core/protocol/gateway/tunnel.ts; absent: an origin. */
+  readonly mx?: { readonly verify: boolean };
+}
+
 /**
  * Connects by one gateway after the other until one can; an origin that one cannot reach another is asked about too, since it
  * may be the first one's network. Never rejects.
- * @param limit milliseconds for the connection to the origin, each time
  * @param deadline unix milliseconds for all
  * @param search milliseconds after which no further gateway is tried
  */
 export async function connectByGateway(
   settings: RelaySettings,
-  host: string,
-  port: number,
-  limit: number,
+  { host, port, limit, mx }: Target,
   deadline = Number.POSITIVE_INFINITY,
   search = GATEWAY_SEARCH,
 ): Promise<Result<Wire, TunnelFailure>> {
+  // Only an operator can name a private host as origin; a stranger's MX record can name anything.
+  const isPrivate = !mx && classifyHost(host).kind === "private";
+  return eachGateway(settings, deadline, search, (gateway, secret, left) => {
+    const target = { host, port, limit: Math.min(limit, left), private: isPrivate, ...(mx ? { mx } : {}) };
+    return connectBy(gateway, secret, target, left);
+  });
+}
+
+/**
+ * Asks one gateway after the other until one answers with JSON. Never rejects.
+ * @param path with its query
+ * @param limit milliseconds for each answer
+ */
+export async function askGateway(
+  settings: RelaySettings,
+  path: string,
+  limit: number,
+  deadline = Number.POSITIVE_INFINITY,
+): Promise<Result<unknown, TunnelFailure>> {
+  return eachGateway(settings, deadline, GATEWAY_SEARCH, async (gateway, secret, left) => {
+    const wait = Math.min(limit, left);
+    const given = new AbortController();
+    const answer = call(gateway, path, secret, {}, given.signal).then(async (response) => {
+      if (response.status === 200) return response.json<unknown>();
+      await response.body?.cancel();
+      throw new Error(`it answered ${response.status}`);
+    });
+    const asked = await within(timing, wait, answer);
+    if (asked.kind === "done") return ok(asked.value);
+    given.abort();
+    return err(ourPath(asked.kind === "timeout" ? `no answer within ${wait} ms` : String(asked.error)));
+  });
+}
+
+async function eachGateway<T>(
+  settings: RelaySettings,
+  deadline: number,
+  search: number,
+  attempt: (gateway: URL, secret: GatewaySecret, left: number) => Promise<Result<T, TunnelFailure>>,
+): Promise<Result<T, TunnelFailure>> {
   const gateways = gatewaysOf(settings);
   const secrets = parseSecrets(settings.GATEWAY_SECRETS ?? "");
-  if (!gateways.ok) return err(path(gateways.error));
-  if (!secrets.ok) return err(path(`GATEWAY_SECRETS: ${secrets.error}`));
-  if (gateways.value.length === 0) return err(path("no gateway is configured (GATEWAYS)"));
+  if (!gateways.ok) return err(ourPath(gateways.error));
+  if (!secrets.ok) return err(ourPath(`GATEWAY_SECRETS: ${secrets.error}`));
+  if (gateways.value.length === 0) return err(ourPath("no gateway is configured (GATEWAYS)"));
   const details: string[] = [];
   let seen: TunnelFailure | null = null;
   const until = timing.now() + search;
   for (const gateway of inOrder(gateways.value, timing.now())) {
     const left = deadline - timing.now();
     if (left <= 0 || timing.now() > until) break;
-    const target = { host, port, limit: Math.min(limit, left), private: classifyHost(host).kind === "private" };
-    const connected = await connectBy(gateway, secrets.value[0], target, left);
-    if (connected.ok) return connected;
-    const { where, detail } = connected.error;
+    const tried = await attempt(gateway, secrets.value[0], left);
+    if (tried.ok) return tried;
+    const { where, reason, detail } = tried.error;
     details.push(`${gateway.host}: ${detail}`);
-    if (where === "path") rest(gateway, detail);
-    else if (seen)
-      return connected; // two of them say so
-    else seen = connected.error;
+    // One that has enough connections to that host does well otherwise.
+    if (where === "path" && reason !== "busy") rest(gateway, detail);
+    if (where === "path") continue;
+    if (seen) return tried; // two of them say so
+    seen = tried.error;
   }
-  return err(seen ?? path(details.length > 0 ? details.join("; ") : "no time is left"));
+  return err(seen ?? ourPath(details.length > 0 ? details.join("; ") : "no time is left"));
 }
 
 /** Whether each gateway answers, for the operator's monitoring. */
@@ -119,13 +167,13 @@ async function connectBy(
       ({ webSocket }) => discard(webSocket),
       () => undefined,
     );
-    return err(path(`no answer within ${limit} ms`));
+    return err(ourPath(`no answer within ${limit} ms`));
   }
-  if (asked.kind === "failed") return err(path(String(asked.error)));
+  if (asked.kind === "failed") return err(ourPath(String(asked.error)));
   const { status, webSocket } = asked.value;
   if (!webSocket) {
     await asked.value.body?.cancel();
-    return err(path(`it answered ${status}`));
+    return err(ourPath(`it answered ${status}`));
   }
   webSocket.binaryType = "arraybuffer";
   webSocket.accept();
@@ -140,8 +188,18 @@ async function call(
   signal: AbortSignal | null,
 ): Promise<Response> {
   const url = new URL(pathname, gateway);
-  const authorization = await signRequest(secret, { method: "GET", path: url.pathname }, timing.now(), nonce());
+  const authorization = await signRequest(
+    secret,
+    { method: "GET", path: `${url.pathname}${url.search}` },
+    timing.now(),
+    nonce(),
+  );
   return fetch(url, { headers: { ...headers, authorization }, redirect: "manual", signal });
+}
+
+/** What a failed connection is to whoever wanted to speak SMTP. */
+export function unavailableOf({ where, reason, detail }: TunnelFailure): Unavailable {
+  return { kind: "unavailable", where, phase: "connect", reason: reason === "busy" ? "no_connection" : reason, detail };
 }
 
 function discard(webSocket: WebSocket | null): void {
@@ -153,6 +211,6 @@ function nonce(): string {
   return crypto.randomUUID();
 }
 
-function path(detail: string): TunnelFailure {
+function ourPath(detail: string): TunnelFailure {
   return { where: "path", reason: "no_connection", detail };
 }

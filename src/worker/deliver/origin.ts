@@ -5,7 +5,7 @@ import type { OpenedSession } from "../../core/protocol/smtp/conversation.ts";
 import { type OpenOptions, openSession } from "../../core/protocol/smtp/open.ts";
 import { PHASE_LIMITS, type PhaseLimits } from "../../core/protocol/smtp/phase-limits.ts";
 import type { Route } from "../domain/contract.ts";
-import { connectByGateway, type RelaySettings } from "./gateways.ts";
+import { connectByGateway, type RelaySettings, unavailableOf } from "./gateways.ts";
 import { connectWire, timing } from "./socket.ts";
 
 /** Opens a password of a route (identity/secret.ts with its keys bound). Rejects where it cannot. */
@@ -68,8 +68,12 @@ async function openByGateway(route: OpenRoute, options: OriginOptions): Promise<
   const { budget, helo, relay, limits = ORIGIN_LIMITS } = options;
   if (!relay) return ours("connect", "the gateways are not known here");
   const deadline = budget === undefined ? Number.POSITIVE_INFINITY : timing.now() + budget;
-  const connected = await connectByGateway(relay, route.host, route.port, limits.connect, deadline);
-  if (!connected.ok) return { kind: "unavailable", phase: "connect", ...connected.error };
+  const connected = await connectByGateway(
+    relay,
+    { host: route.host, port: route.port, limit: limits.connect },
+    deadline,
+  );
+  if (!connected.ok) return unavailableOf(connected.error);
   return openSession(connected.value, { helo, tls: route.tls, timing, limits, deadline, ...credentialsOf(route) });
 }
 

@@ -29,9 +29,7 @@ afterEach(async () => {
 const connect = (gateways: string | undefined, port = origin.port, secrets = GATEWAY_SECRETS) =>
   connectByGateway(
     gateways === undefined ? { GATEWAY_SECRETS: secrets } : { GATEWAYS: gateways, GATEWAY_SECRETS: secrets },
-    "127.0.0.1",
-    port,
-    2_000,
+    { host: "127.0.0.1", port, limit: 2_000 },
   );
 
 describe("which gateway", () => {

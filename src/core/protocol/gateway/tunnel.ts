@@ -29,10 +29,15 @@ const connectFrame = z.strictObject({
   limit: z.number().min(0).max(600_000),
   /** The host itself is a loopback or private one: only an operator could name it. */
   private: z.boolean(),
+  /**
+   * The host takes a stranger's mail (decision 019): its certificate is looked at only where `verify` says so. Absent: an origin,
+   * whose certificate always is.
+   */
+  mx: z.strictObject({ verify: z.boolean() }).optional(),
 });
 const workerFrame = z.discriminatedUnion("op", [
   connectFrame,
-  /** TLS with the host's name, its certificate verified. What the origin says from here on is under TLS. */
+  /** TLS with the host's name, its certificate verified (but see `mx`). What the origin says from here on is under TLS. */
   z.strictObject({ op: z.literal("starttls") }),
   ack,
 ]);
@@ -41,7 +46,8 @@ const failedFrame = z.strictObject({
   op: z.literal("failed"),
   /** `path`: the gateway's own network or name server. */
   where: z.enum(["origin", "path"]),
-  reason: z.enum(["no_connection", "timeout", "tls", "dropped"]),
+  /** `busy`: the gateway has as many connections to that host as it allows itself. */
+  reason: z.enum(["no_connection", "timeout", "tls", "dropped", "busy"]),
   /** For the log and the administrator. */
   detail: z.string().max(500),
 });

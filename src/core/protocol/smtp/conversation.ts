@@ -65,6 +65,8 @@ export interface OriginSession {
 export interface OpenSession {
   readonly session: OriginSession;
   readonly greeting: Delivered;
+  /** Whether it is under TLS, where whoever opened it knows. */
+  readonly secure?: boolean;
 }
 
 export type OpenedSession = OpenSession | Unavailable;

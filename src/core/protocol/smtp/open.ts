@@ -13,8 +13,11 @@ import type { Timing, Wire } from "./wire.ts";
 export interface OpenOptions {
   /** Our name in EHLO: a domain name, or an address literal in brackets (RFC 5321 §4.1.3). */
   readonly helo: string;
-  /** `implicit`: TLS before the greeting (RFC 8314 §3.3). `starttls`: never without (RFC 3207 §6). */
-  readonly tls: "implicit" | "starttls" | "none";
+  /**
+   * `implicit`: TLS before the greeting (RFC 8314 §3.3). `starttls`: never without (RFC 3207 §6). `opportunistic`: where the server
+   * offers it and takes the command (RFC 7435); a handshake that fails ends the connection, and the caller may try without.
+   */
+  readonly tls: "implicit" | "starttls" | "opportunistic" | "none";
   readonly credentials?: Credentials;
   readonly timing: Timing;
   readonly limits?: PhaseLimits;
@@ -35,9 +38,12 @@ export async function openSession(wire: Wire, options: OpenOptions): Promise<Ope
 
   let extensions = await hello(channel, options, limits);
   if (!extensions.ok) return extensions.error;
-  if (options.tls === "starttls") {
-    const failed = await upgrade(channel, extensions.value, limits);
-    if (failed) return failed;
+  let secure = options.tls === "implicit";
+  const offered = options.tls === "opportunistic" && extensions.value.has("STARTTLS");
+  if (options.tls === "starttls" || offered) {
+    const failed = await upgrade(channel, options, extensions.value, limits);
+    if (failed && !(offered && channel.usable)) return failed;
+    secure = failed === null;
     // RFC 3207 §4.2: what was announced in clear text is forgotten.
     extensions = await hello(channel, options, limits);
     if (!extensions.ok) return extensions.error;
@@ -47,7 +53,7 @@ export async function openSession(wire: Wire, options: OpenOptions): Promise<Ope
     if (failed) return failed;
   }
   const session = new SmtpSession(channel, extensions.value, limits);
-  return { session, greeting: { kind: "delivered", reply: greeting.value } };
+  return { session, greeting: { kind: "delivered", reply: greeting.value }, secure };
 }
 
 async function hello(
@@ -68,6 +74,7 @@ async function hello(
 
 async function upgrade(
   channel: Channel,
+  { tls }: Pick<OpenOptions, "tls">,
   extensions: ReadonlyMap<string, string>,
   limits: PhaseLimits,
 ): Promise<Unavailable | null> {
@@ -77,7 +84,12 @@ async function upgrade(
     return { kind: "unavailable", where: "origin", phase: "starttls", reason: "unsupported", detail };
   }
   const began = channel.now();
-  const ready = settle(channel, "starttls", await channel.ask("STARTTLS", limits.command));
+  const answer = await channel.ask("STARTTLS", limits.command);
+  // RFC 3207 §4: it may have none just now; whether to go on without is for whoever asked for it.
+  if (tls === "opportunistic" && answer.ok && answer.value.code >= 400 && channel.usable) {
+    return { kind: "unavailable", where: "origin", phase: "starttls", reason: "reply", reply: answer.value };
+  }
+  const ready = settle(channel, "starttls", answer);
   if (!ready.ok) return ready.error;
   const failure = await channel.startTls(limits.command - (channel.now() - began));
   return failure ? unavailable("starttls", failure) : null;
