@@ -455,3 +455,14 @@ export const MX_ANSWER_TIMEOUT = 25_000;
 export const MX_OPEN_TIME = 90_000;
 /** Connections to one MX host at once through a gateway: what Postfix allows itself (default_destination_concurrency_limit). */
 export const MX_CONNECTIONS_PER_HOST = 20;
+
+/** Characters of a login name or password on a submission port: an address, or a passphrase. */
+export const MAX_LOGIN = 320;
+/** Characters of a login's ticket. */
+export const MAX_TICKET = 2_000;
+/** The Worker's answer to a login: a password takes about a tenth of a second of its time, more under load. */
+export const LOGIN_TIMEOUT = 15_000;
+/** Wrong passwords on one connection to a submission port, which then ends (RFC 4954 §9 leaves the number to us). */
+export const MAX_LOGIN_FAILURES = 3;
+/** A ticket is good this long after its login; what is behind it is looked at with each message. */
+export const TICKET_LIFE = 24 * 3600_000;

@@ -13,6 +13,9 @@ export interface Configuration {
   readonly host: string;
   /** 0: a free one is picked. */
   readonly mxPort: number;
+  /** Submission with STARTTLS, and with TLS at once; null: not served. 0: a free one is picked. */
+  readonly submissionPort: number | null;
+  readonly submissionsPort: number | null;
   /** Our name in the greeting. */
   readonly hostname: string;
   /** PEM; null: no STARTTLS. */
@@ -61,11 +64,25 @@ export function configure(environment: Environment, read: (path: string) => stri
   }
   const tls = tlsOf(environment.HOLDFAST_TLS_CERT, environment.HOLDFAST_TLS_KEY, read, problems);
   const relay = relayOf(environment, host, tls !== null, problems);
+  const submissionPort = submission("HOLDFAST_SUBMISSION_PORT", environment, tls !== null, problems);
+  const submissionsPort = submission("HOLDFAST_SUBMISSIONS_PORT", environment, tls !== null, problems);
   if (problems.length > 0 || !worker || !secrets) return { ok: false, problems };
   const hostname = environment.HOLDFAST_HOSTNAME || "localhost";
   return {
     ok: true,
-    configuration: { worker, secrets, host, mxPort, hostname, tls, proxies, connectionRate, relay },
+    configuration: {
+      worker,
+      secrets,
+      host,
+      mxPort,
+      submissionPort,
+      submissionsPort,
+      hostname,
+      tls,
+      proxies,
+      connectionRate,
+      relay,
+    },
   };
 }
 
@@ -96,6 +113,13 @@ function isServer(text: string): boolean {
   } catch {
     return false; // whatever it dislikes, the sentence is the same
   }
+}
+
+function submission(name: string, environment: Environment, hasTls: boolean, problems: string[]): number | null {
+  if (!environment[name]) return null;
+  // A password in clear text is everybody's.
+  if (!hasTls) problems.push(`${name} needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.`);
+  return whole(name, environment, 0, 65_535, problems);
 }
 
 function whole(name: string, environment: Environment, otherwise: number, max: number, problems: string[]): number {

@@ -1,7 +1,11 @@
 /** The gateway: a process that speaks SMTP where a Worker cannot listen. Stateless; run as many as you like. */
+import { GATEWAY_MEMORY_BYTES } from "../core/limits.ts";
 import { configure } from "./configuration.ts";
+import { MemoryBudget } from "./memory.ts";
 import { listenMx } from "./mx.ts";
 import { listenRelay } from "./relay.ts";
+import type { SmtpPort } from "./smtp-port.ts";
+import { listenSubmission } from "./submission.ts";
 
 const configured = configure(process.env);
 if (!configured.ok) {
@@ -9,14 +13,21 @@ if (!configured.ok) {
   process.exit(2);
 }
 const { configuration } = configured;
-const mx = await listenMx(configuration);
+// Over all ports: the memory is the process's.
+const shared = { budget: new MemoryBudget(GATEWAY_MEMORY_BYTES) };
+const mx = await listenMx(configuration, undefined, shared);
+const submission = await submissionOn(configuration.submissionPort, false);
+const submissions = await submissionOn(configuration.submissionsPort, true);
 const relay = configuration.relay ? await listenRelay(configuration) : null;
-console.log(
-  JSON.stringify({
-    mx: { host: mx.host, port: mx.port },
-    ...(relay ? { relay: { host: relay.host, port: relay.port } } : {}),
-  }),
+const ports = { mx, submission, submissions, relay };
+const listening = Object.entries(ports).flatMap(([name, port]) =>
+  port ? [[name, { host: port.host, port: port.port }] as const] : [],
 );
+console.log(JSON.stringify(Object.fromEntries(listening)));
+
+async function submissionOn(port: number | null, secure: boolean): Promise<SmtpPort | null> {
+  return port === null ? null : listenSubmission(configuration, port, secure, undefined, shared);
+}
 
 let closing = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -24,8 +35,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     if (closing) return;
     closing = true;
     // Transactions under way may need the relay until their end.
-    void mx
-      .close()
+    void Promise.all([mx.close(), submission?.close(), submissions?.close()])
       .then(() => relay?.close())
       .then(() => process.exit(0));
   });

@@ -8,11 +8,16 @@ export interface Connection {
   readonly session: object;
   /** The message that is coming in or waits for its reply. */
   readonly _dataStream: unknown;
+  /** The client's, under TLS once that has begun. */
+  readonly _socket: unknown;
   send(code: number, data: string | readonly string[], context?: string | false): void;
   close(): void;
   _getEnhancedStatusCode(code: number, context?: string | false): string;
   _parseAddressCommand(name: string, command: { toString(): string }): ParsedAddress | false;
   _resetSession(): void;
+  /** Under TLS. */
+  readonly secure: boolean;
+  _isSupported(command: string): boolean;
 }
 
 interface ParsedAddress {
@@ -50,6 +55,9 @@ export class ExactReplies {
       const args = parameters.size > 0 && Object.fromEntries(parameters);
       return duplicate === undefined ? { address, args } : { address, args, duplicate };
     };
+    const supported = connection._isSupported.bind(connection);
+    // RFC 4954 §4: offered in clear text, many a client would send its password so.
+    connection._isSupported = (command) => (command !== "AUTH" || connection.secure) && supported(command);
     const reset = connection._resetSession.bind(connection);
     connection._resetSession = () => {
       this.#onReset(connection.session);

@@ -10,7 +10,13 @@ import {
   GATEWAY_WINDOW,
 } from "../core/limits.ts";
 import type { Reply } from "../core/outcome.ts";
-import { type MailFrame, readWorkerFrame, type WorkerFrame, writeFrame } from "../core/protocol/gateway/frames.ts";
+import {
+  type MailFrame,
+  readWorkerFrame,
+  type Submitter,
+  type WorkerFrame,
+  writeFrame,
+} from "../core/protocol/gateway/frames.ts";
 import { signedSocket, type WorkerLink } from "./worker-link.ts";
 
 /** The Worker cannot be had, or says what it should not: a temporary failure to the sender. */
@@ -35,7 +41,12 @@ export class WorkerTransaction {
   }
 
   /** @throws WorkerUnavailableError */
-  static async open(link: WorkerLink, client: Client, mail: MailFrame["mail"]): Promise<WorkerTransaction> {
+  static async open(
+    link: WorkerLink,
+    client: Client,
+    mail: MailFrame["mail"],
+    submitter?: Submitter,
+  ): Promise<WorkerTransaction> {
     const connect = await signedSocket(link, "/gateway/transaction");
     const socket = connect();
     const transaction = new WorkerTransaction(socket);
@@ -47,8 +58,13 @@ export class WorkerTransaction {
       });
       socket.once("error", (error) => reject(new WorkerUnavailableError(error.message)));
     });
-    transaction.#send({ op: "mail", client, mail });
+    transaction.#send({ op: "mail", client, mail, ...(submitter ? { submitter } : {}) });
     return transaction;
+  }
+
+  /** The reply to MAIL, which there is where a submitter was named. @throws WorkerUnavailableError */
+  begun(): Promise<Reply> {
+    return this.#reply(GATEWAY_RECIPIENT_TIMEOUT);
   }
 
   /** Whether it can still take a recipient or the message. */

@@ -18,6 +18,8 @@ describe("the gateway's settings", () => {
         ],
         host: "127.0.0.1",
         mxPort: 2525,
+        submissionPort: null,
+        submissionsPort: null,
         hostname: "localhost",
         tls: null,
         proxies: [],
@@ -45,6 +47,20 @@ describe("the gateway's settings", () => {
     ]);
     const own = { HOLDFAST_RELAY_HOST: "192.0.2.1", HOLDFAST_RELAY_TLS: "off", HOLDFAST_RELAY_PRIVATE_NAMES: "allow" };
     expect(relayOf({ ...tls, ...own })).toEqual({ ...plain, host: "192.0.2.1", privateNames: true });
+  });
+
+  it("open the submission ports where they have a certificate: a password never travels in clear text", () => {
+    const ports = { HOLDFAST_SUBMISSION_PORT: "587", HOLDFAST_SUBMISSIONS_PORT: "465" };
+    expect(configure({ ...GOOD, ...ports })).toEqual({
+      ok: false,
+      problems: [
+        "HOLDFAST_SUBMISSION_PORT needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.",
+        "HOLDFAST_SUBMISSIONS_PORT needs HOLDFAST_TLS_CERT and HOLDFAST_TLS_KEY.",
+      ],
+    });
+    const tls = { HOLDFAST_TLS_CERT: "/c.pem", HOLDFAST_TLS_KEY: "/k.pem" };
+    const configured = configure({ ...GOOD, ...tls, ...ports }, () => "PEM");
+    expect(configured).toMatchObject({ configuration: { submissionPort: 587, submissionsPort: 465 } });
   });
 
   it("list the proxies whose PROXY header counts", () => {

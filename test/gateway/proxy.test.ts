@@ -1,10 +1,11 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { listenMx, type MxPort } from "../../src/gateway/mx.ts";
+import { listenMx } from "../../src/gateway/mx.ts";
 import { networkOf } from "../../src/gateway/rate.ts";
+import type { SmtpPort } from "../../src/gateway/smtp-port.ts";
 import { RECEIVING, SmtpClient } from "./smtp-client.ts";
 import { SECRET, startWorker } from "./worker-double.ts";
 
-async function behind(proxies: readonly string[], connectionRate = 0): Promise<{ mx: MxPort; ips: () => unknown[] }> {
+async function behind(proxies: readonly string[], connectionRate = 0): Promise<{ mx: SmtpPort; ips: () => unknown[] }> {
   const { url, heard } = await startWorker();
   const mx = await listenMx({ ...RECEIVING, worker: url, secrets: [SECRET], tls: null, proxies, connectionRate });
   onTestFinished(() => mx.close());

@@ -4,7 +4,8 @@ import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { onTestFinished } from "vitest";
 import type { GatewaySecret } from "../../src/core/protocol/gateway/signature.ts";
-import { listenMx, type MxLimits, type MxPort } from "../../src/gateway/mx.ts";
+import { listenMx } from "../../src/gateway/mx.ts";
+import type { PortLimits, SmtpPort } from "../../src/gateway/smtp-port.ts";
 import { SECRET } from "./worker-double.ts";
 
 export class SmtpClient {
@@ -90,6 +91,8 @@ export const RECEIVING = {
   hostname: "mx.holdfast.test",
   proxies: [],
   connectionRate: 0,
+  submissionPort: null,
+  submissionsPort: null,
   relay: null,
 } as const;
 
@@ -98,9 +101,9 @@ export const ROOM = { memoryBytes: 10_000_000, connections: 100, connectionsPerA
 
 export async function startMx(
   worker: URL,
-  limits?: MxLimits,
+  limits?: PortLimits,
   options: { tls?: { cert: string; key: string }; secret?: GatewaySecret } = {},
-): Promise<MxPort> {
+): Promise<SmtpPort> {
   const { tls = null, secret = SECRET } = options;
   const mx = await listenMx({ ...RECEIVING, worker, secrets: [secret], tls }, limits);
   onTestFinished(() => mx.close());

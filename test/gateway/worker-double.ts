@@ -1,11 +1,17 @@
 /** A Worker that says what a test tells it to: the other end of a gateway's WebSocket. */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Reply } from "../../src/core/outcome.ts";
-import { type GatewayFrame, readGatewayFrame, writeFrame } from "../../src/core/protocol/gateway/frames.ts";
+import {
+  type GatewayFrame,
+  type MailFrame,
+  readGatewayFrame,
+  writeFrame,
+} from "../../src/core/protocol/gateway/frames.ts";
 import { NonceMemory, verifyRequest } from "../../src/core/protocol/gateway/signature.ts";
 
 export const SECRET = { id: "g1", secret: "secret-of-the-tests" };
@@ -22,6 +28,10 @@ export interface Script {
   readonly mute?: boolean;
   /** What the Worker goes on with behind its reply to a message, before it closes. */
   readonly afterwards?: Promise<void>;
+  /** The reply to MAIL, where somebody submits. */
+  readonly mail?: (frame: MailFrame) => Reply;
+  /** The body of the answer to a login; absent: 404. */
+  readonly login?: (login: unknown) => unknown;
   /** Sent in place of the reply to a recipient. */
   readonly nonsense?: string;
 }
@@ -40,13 +50,22 @@ export interface Heard {
 export const ops = (heard: Heard) => heard.frames.map((frame) => frame.op);
 
 export const accepted: Reply = { code: 250, enhanced: "2.0.0", text: "Accepted as 01TEST" };
+export const senderOk: Reply = { code: 250, enhanced: "2.1.0", text: "Sender ok" };
 export const recipientOk: Reply = { code: 250, enhanced: "2.1.5", text: "Recipient ok" };
 
 export async function startWorker(script: Script = {}): Promise<{ url: URL; heard: Heard }> {
   const heard: Heard = { frames: [], messages: [], underWay: 0, opened: 0, open: new Set() };
   const sockets = new WebSocketServer({ noServer: true });
   const seen = new NonceMemory();
-  const server = createServer((_request, response) => response.writeHead(404).end());
+  const server = createServer(async (request, response) => {
+    const { method = "", url: path = "", headers } = request;
+    const body = Buffer.concat(await request.toArray());
+    const bodyHash = createHash("sha256").update(body).digest("hex");
+    const signed = { method, path, bodyHash };
+    const verified = await verifyRequest([SECRET], signed, headers.authorization ?? null, Date.now(), seen);
+    if (!verified.ok || path !== "/gateway/login" || !script.login) return response.writeHead(404).end();
+    response.writeHead(200).end(JSON.stringify(script.login(JSON.parse(body.toString()))));
+  });
   server.on("upgrade", async (request, socket, head) => {
     const { method = "", url: path = "", headers } = request;
     const verified = await verifyRequest([SECRET], { method, path }, headers.authorization ?? null, Date.now(), seen);
@@ -105,6 +124,7 @@ function serve(socket: WebSocket, script: Script, heard: Heard): void {
     const frame = readGatewayFrame(data.toString());
     if (!frame.ok) return socket.close(1002, frame.error);
     heard.frames.push(frame.value);
+    if (frame.value.op === "mail" && frame.value.submitter) answer(script.mail?.(frame.value) ?? senderOk);
     if (frame.value.op === "rcpt") {
       if (script.nonsense !== undefined) socket.send(script.nonsense);
       else answer(script.recipient?.(frame.value.to) ?? recipientOk);

@@ -3,12 +3,14 @@
  *
  *   gateway: mail, rcpt (-> reply), rcpt (-> reply) …, data, octets … (-> ack …) -> reply, and the Worker closes
  *
+ * On a submission port `mail` says who submits, and has a reply of its own.
+ *
  * Text frames are JSON; binary frames are octets of the message, in order, GATEWAY_FRAME_BYTES at most. `ack` counts the
  * binary frames that were taken so far: a gateway has GATEWAY_WINDOW of them under way and no more. A final reply may come
  * before all octets were sent; then the rest is not sent. Each side checks what the other says.
  */
 import { z } from "zod";
-import { MAX_MESSAGE_BYTES, MAX_PATH_BYTES } from "../../limits.ts";
+import { MAX_MESSAGE_BYTES, MAX_PATH_BYTES, MAX_TICKET } from "../../limits.ts";
 import type { Reply } from "../../outcome.ts";
 import { err, ok, type Result } from "../../result.ts";
 
@@ -23,6 +25,16 @@ const name = z
   .regex(/^[^\0-\x1f\x7f]*$/);
 const size = z.int().min(0).max(MAX_MESSAGE_BYTES);
 
+const submitter = z.strictObject({
+  /** From login.ts: of whoever has logged in. */
+  ticket: z.string().max(MAX_TICKET).optional(),
+  /** SHA-256 of the client's certificate (DER), hexadecimal: it has shown that it has the key. */
+  certificate: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+});
+
 const mailFrame = z.strictObject({
   op: z.literal("mail"),
   client: z.strictObject({ ip: name, helo: name, protocol: name }),
@@ -32,6 +44,7 @@ const mailFrame = z.strictObject({
     smtputf8: z.boolean(),
     size: size.optional(),
   }),
+  submitter: submitter.optional(),
 });
 const gatewayFrame = z.discriminatedUnion("op", [
   mailFrame,
@@ -55,6 +68,8 @@ const reply = z.strictObject({
 const workerFrame = z.union([z.strictObject({ reply }), z.strictObject({ ack: z.int().min(0) })]);
 
 export type GatewayFrame = z.infer<typeof gatewayFrame>;
+/** With neither: known by its address, or not at all. */
+export type Submitter = z.infer<typeof submitter>;
 export type MailFrame = z.infer<typeof mailFrame>;
 export type WorkerFrame = { readonly reply: Reply } | { readonly ack: number };
 
