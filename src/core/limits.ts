@@ -466,3 +466,16 @@ export const LOGIN_TIMEOUT = 15_000;
 export const MAX_LOGIN_FAILURES = 3;
 /** A ticket is good this long after its login; what is behind it is looked at with each message. */
 export const TICKET_LIFE = 24 * 3600_000;
+
+/** Relays and journal addresses of one domain: a listing shows all of them. */
+export const MAX_RELAYS = 50;
+export const MAX_JOURNAL_ADDRESSES = 20;
+/** Domains that one relay sends for. */
+export const MAX_RELAY_SENDERS = 100;
+/** The widest range that a server may be known by, of IPv4 and of IPv6: what one organisation has to itself. */
+export const WIDEST_RELAY_RANGE = { v4: 24, v6: 48 };
+/** Ranges that one journal address takes mail from; Microsoft 365 publishes some ten, the widest of them these. */
+export const MAX_JOURNAL_SOURCES = 50;
+export const WIDEST_JOURNAL_SOURCE = { v4: 8, v6: 24 };
+/** Characters of what a person calls a relay or journal address. */
+export const MAX_LABEL = 200;

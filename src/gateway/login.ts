@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { LOGIN_TIMEOUT } from "../core/limits.ts";
 import { LOGIN_PATH, type Login, type LoginAnswer, readLoginAnswer } from "../core/protocol/gateway/login.ts";
 import { signRequest } from "../core/protocol/gateway/signature.ts";
-import type { WorkerLink } from "./transaction.ts";
+import type { WorkerLink } from "./worker-link.ts";
 
 /** Never rejects: where nobody can say, it is a temporary failure (RFC 4954 §6). */
 export async function logIn(link: WorkerLink, login: Login): Promise<LoginAnswer> {

@@ -7,6 +7,7 @@ import type { Env } from "../env.ts";
 import { directory } from "../store/directory.ts";
 import { deleteSession, findSession, insertSession, type SessionRow } from "../store/sessions.ts";
 import type { Principal } from "./principal.ts";
+import { hex, sha256 } from "./random-secret.ts";
 
 export const SESSION_COOKIE = "holdfast";
 const TOKEN_BYTES = 32;
@@ -71,12 +72,4 @@ async function sameText(a: string, b: string): Promise<boolean> {
     crypto.subtle.digest("SHA-256", encoder.encode(b)),
   ]);
   return crypto.subtle.timingSafeEqual(left, right);
-}
-
-async function sha256(text: string): Promise<string> {
-  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
-}
-
-function hex(octets: Uint8Array): string {
-  return Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join("");
 }

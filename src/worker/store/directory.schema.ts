@@ -178,4 +178,44 @@ export const dkimKey = sqliteTable(
     createdAt: integer("created_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.domain, t.selector] })],
+/** A customer's own server that sends through us: how it is known, and for which domains it speaks. */
+export const relay = sqliteTable(
+  "relay",
+  {
+    /** Never again after it is deleted: a ticket names it. */
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    domain: integer("domain")
+      .notNull()
+      .references(() => domain.id),
+    kind: text("kind", { enum: ["login", "address", "certificate"] }).notNull(),
+    /** The login name; the range as core/ip-range.ts writes it; the certificate's SHA-256, hexadecimal. */
+    value: text("value").notNull(),
+    /** Of a login: SHA-256 of its secret, which has 160 random bits, hexadecimal. Else null. */
+    hash: text("hash"),
+    /** JSON list of domains, in normal form, that it may name as sender; its own is among them. */
+    senders: text("senders").notNull(),
+    label: text("label").notNull(),
+    actor: text("actor").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("relay_known").on(t.kind, t.value), index("relay_domain").on(t.domain)],
+);
+
+/** An address to which a customer's server sends copies of its mail. Several a domain, so that it can be changed without a gap. */
+export const journalAddress = sqliteTable(
+  "journal_address",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    domain: integer("domain")
+      .notNull()
+      .references(() => domain.id),
+    /** SHA-256 of the secret in the address, which has 160 random bits, hexadecimal. */
+    hash: text("hash").notNull().unique(),
+    /** JSON list of ranges as core/ip-range.ts writes them; empty: from anywhere. */
+    sources: text("sources").notNull(),
+    label: text("label").notNull(),
+    actor: text("actor").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("journal_address_domain").on(t.domain)],
 );

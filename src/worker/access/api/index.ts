@@ -17,6 +17,7 @@ import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
 import { outgoingApi } from "./outgoing.ts";
 import { reindexApi } from "./reindex.ts";
+import { relaysApi } from "./relays.ts";
 import { sessionApi } from "./session.ts";
 import { shardsApi } from "./shards.ts";
 
@@ -62,6 +63,7 @@ export function createApi(): Api {
     mailSendApi,
     outgoingApi,
     dkimApi,
+    relaysApi,
     reindexApi,
     shardsApi,
   ];
