@@ -178,6 +178,8 @@ export const dkimKey = sqliteTable(
     createdAt: integer("created_at").notNull(),
   },
   (t) => [primaryKey({ columns: [t.domain, t.selector] })],
+);
+
 /** A customer's own server that sends through us: how it is known, and for which domains it speaks. */
 export const relay = sqliteTable(
   "relay",
