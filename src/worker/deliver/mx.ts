@@ -5,16 +5,14 @@
 import { MX_ANSWER_TIMEOUT, MX_OPEN_TIME } from "../../core/limits.ts";
 import type { Refused, Unavailable } from "../../core/outcome.ts";
 import { MX_PATH, type MxAnswer, readMxAnswer } from "../../core/protocol/gateway/mx-answer.ts";
-import { isOpen, type OriginSession } from "../../core/protocol/smtp/conversation.ts";
+import { isOpen, type OpenSession } from "../../core/protocol/smtp/conversation.ts";
 import { openSession } from "../../core/protocol/smtp/open.ts";
 import { askGateway, connectByGateway, type RelaySettings, unavailableOf } from "./gateways.ts";
 import { ORIGIN_LIMITS, type OriginOptions } from "./origin.ts";
 import { timing } from "./socket.ts";
 
 /** A session with a host that takes the domain's mail: for as many messages to its recipients as one likes. */
-export interface MxSession {
-  readonly kind: "open";
-  readonly session: OriginSession;
+export interface MxSession extends OpenSession {
   readonly host: string;
   /** `verified`: its certificate was asked for by a policy; `unverified`: encrypted, to whomever; `none`: clear text. */
   readonly tls: "verified" | "unverified" | "none";
@@ -54,7 +52,7 @@ async function firstOf(mx: Hosts, relay: RelaySettings, options: OriginOptions, 
   for (const host of mx.hosts) {
     if (deadline <= timing.now()) break;
     const opened = await openHost(host, mx, relay, options, deadline);
-    if (opened.kind !== "unavailable") return opened;
+    if ("session" in opened || opened.kind === "refused") return opened;
     failures.push({ ...opened, detail: [host, opened.detail].filter(Boolean).join(": ") });
   }
   // What a host said tells more than that another could not be reached, and that more than a failure of our own.
@@ -91,5 +89,5 @@ async function openHost(
     return { kind: "refused", phase: "rcpt", reply: { code: 554, enhanced: "5.4.6", text } };
   }
   const secured = opened.secure ? (tls === "verified" ? "verified" : "unverified") : "none";
-  return { kind: "open", session: opened.session, host, tls: secured };
+  return { ...opened, host, tls: secured };
 }

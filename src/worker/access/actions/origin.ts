@@ -163,7 +163,7 @@ async function changeForward(
 }
 
 /** A list that cannot be read is none: mail would go nowhere. */
-function hasGateways(env: OriginEnv): boolean {
+export function hasGateways(env: Pick<Env, "GATEWAYS" | "GATEWAY_SECRETS">): boolean {
   const gateways = gatewaysOf(env);
   return gateways.ok && gateways.value.length > 0;
 }

@@ -4,7 +4,7 @@ import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
 import type { OutgoingRoute, OutgoingSettings, SendLimits } from "../../send/contract.ts";
 import { FORBIDDEN, invalid, type Problem } from "../problem.ts";
-import { changeLogin, defaultTls } from "./origin.ts";
+import { changeLogin, defaultTls, hasGateways } from "./origin.ts";
 
 type SmartHost = Extract<OutgoingRoute, { transport: "smarthost" }>;
 
@@ -22,10 +22,12 @@ export interface OutgoingChange {
   readonly limits?: { readonly [name in keyof SendLimits]?: number | null | undefined } | undefined;
 }
 
+type OutgoingEnv = Pick<Env, "MASTER_KEYS" | "GATEWAYS" | "GATEWAY_SECRETS">;
+
 const IMPLICIT_TLS_PORT = 465;
 
 export async function changeOutgoing(
-  env: Pick<Env, "MASTER_KEYS">,
+  env: OutgoingEnv,
   stored: OutgoingSettings,
   change: OutgoingChange,
   operator: boolean,
@@ -44,7 +46,7 @@ function changeLimits(stored: Partial<SendLimits>, change: NonNullable<OutgoingC
 }
 
 async function changeRoute(
-  env: Pick<Env, "MASTER_KEYS">,
+  env: OutgoingEnv,
   stored: OutgoingRoute | null,
   change: OutgoingChange,
   operator: boolean,
@@ -64,7 +66,10 @@ async function changeRoute(
     case "cloudflare":
       return ok({ transport });
     case "gateway":
-      return err(invalid("outgoing.transport", "cannot be gateway yet: use smarthost or cloudflare"));
+      if (hasGateways(env)) return ok({ transport });
+      return err(
+        invalid("outgoing.transport", "cannot be gateway, for this service has none: use smarthost or cloudflare"),
+      );
   }
 }
 

@@ -3,6 +3,7 @@ import type { Env } from "../../env.ts";
 import type { SendingDomain } from "../../store/outgoing-settings.ts";
 import { cloudflare } from "./cloudflare.ts";
 import { all, type Carriage, ours, type Transport, Unreachable } from "./contract.ts";
+import { gateway } from "./gateway.ts";
 import { INSIDE, inside } from "./inside.ts";
 import { smartHost } from "./smart-host.ts";
 
@@ -33,6 +34,7 @@ function outside(env: Env, { route, name }: SendingDomain, unreachable: Unreacha
     case "cloudflare":
       return cloudflare(env);
     case "gateway":
+      return gateway(env, unreachable);
     case undefined:
       return none(`mail of ${name} has no way out: an administrator has to set one`);
   }

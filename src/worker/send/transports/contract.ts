@@ -1,5 +1,5 @@
 /** A way out, whatever it is made of: one message to some of its recipients, and for each of these one of three outcomes. */
-import type { Outcome, Unavailable } from "../../../core/outcome.ts";
+import type { Outcome, Refused, Unavailable } from "../../../core/outcome.ts";
 import type { Source } from "../../failback/octets.ts";
 import type { OutgoingMessage, OutgoingRecipient } from "../../store/outgoing.ts";
 
@@ -55,13 +55,13 @@ export function ours(detail: string): Unavailable {
 
 /** What a destination that cannot be connected said, so that not every message of a run tries it again. */
 export class Unreachable {
-  readonly #said = new Map<string, Unavailable>();
+  readonly #said = new Map<string, Unavailable | Refused>();
 
-  get(destination: string): Unavailable | null {
+  get(destination: string): Unavailable | Refused | null {
     return this.#said.get(destination) ?? null;
   }
 
-  set(destination: string, outcome: Unavailable): void {
+  set(destination: string, outcome: Unavailable | Refused): void {
     this.#said.set(destination, outcome);
   }
 }

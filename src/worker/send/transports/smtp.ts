@@ -1,9 +1,8 @@
 /** One transaction over SMTP with all recipients of a parcel; and a connection that is kept for the next parcel of its destination. */
 import { FINAL_TIMEOUT_BACKGROUND } from "../../../core/limits.ts";
 import { joined } from "../../../core/mime/joined.ts";
-import type { Outcome } from "../../../core/outcome.ts";
+import type { Outcome, Refused } from "../../../core/outcome.ts";
 import {
-  isOpen,
   isWriter,
   type MailParameters,
   type MessageWriter,
@@ -14,13 +13,15 @@ import type { Source } from "../../failback/octets.ts";
 import type { OutgoingRecipient } from "../../store/outgoing.ts";
 import { all, type BeforeDot, type Carriage, ours, type Parcel, type Unreachable, type Verdict } from "./contract.ts";
 
-/** @param open connects to the destination, greets, secures and authenticates; never rejects */
+/** Connects to the destination, greets, secures and authenticates; refused is what takes no mail at all. Never rejects. */
+type Open = (destination: string) => Promise<OpenedSession | Refused>;
+
 export class SmtpCarriage implements Carriage {
-  readonly #open: (destination: string) => Promise<OpenedSession>;
+  readonly #open: Open;
   readonly #unreachable: Unreachable;
   #kept: { readonly destination: string; readonly session: OriginSession } | null = null;
 
-  constructor(open: (destination: string) => Promise<OpenedSession>, unreachable: Unreachable) {
+  constructor(open: Open, unreachable: Unreachable) {
     this.#open = open;
     this.#unreachable = unreachable;
   }
@@ -37,7 +38,7 @@ export class SmtpCarriage implements Carriage {
     const known = this.#unreachable.get(destination);
     if (known) return all(recipients, known);
     const opened = await this.#open(destination);
-    if (!isOpen(opened)) {
+    if (!("session" in opened)) {
       this.#unreachable.set(destination, opened);
       return all(recipients, opened);
     }
