@@ -479,3 +479,12 @@ export const MAX_JOURNAL_SOURCES = 50;
 export const WIDEST_JOURNAL_SOURCE = { v4: 8, v6: 24 };
 /** Characters of what a person calls a relay or journal address. */
 export const MAX_LABEL = 200;
+
+/**
+ * Recipients of what one server passes on for senders that are nobody's here, reports of failure and forwarded mail, in an hour and
+ * a day: an organisation of some thousand people; more is a server that somebody else has taken over.
+ */
+export const OTHERS_HOUR = 1_000;
+export const OTHERS_DAY = 6_000;
+/** Authors of one message in whose archives it is looked for a place (RFC 5322 §3.6.2 allows any number). */
+export const MAX_ARCHIVED_AUTHORS = 10;

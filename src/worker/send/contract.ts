@@ -23,6 +23,8 @@ export type Writer =
       readonly kind: "relay";
       /** What its rate is counted by, such as `relay 3`. */
       readonly name: string;
+      /** Its envelope's sender is nobody's here: a report of failure, or forwarded mail. These have a rate of their own. */
+      readonly others: boolean;
       readonly archive: readonly { readonly account: number; readonly shard: number }[];
     }
   | { readonly kind: "system" };

@@ -3,7 +3,7 @@
  * its limit a mailbox is stopped, what it has queued stays there, until an administrator has looked.
  */
 import { and, eq, gte, lt } from "drizzle-orm";
-import { DOMAIN_DAY, DOMAIN_HOUR, USER_DAY, USER_HOUR } from "../../core/limits.ts";
+import { DOMAIN_DAY, DOMAIN_HOUR, OTHERS_DAY, OTHERS_HOUR, USER_DAY, USER_HOUR } from "../../core/limits.ts";
 import { rate, stop } from "../store/outbound.schema.ts";
 import type { SendLimits, SubmitRefusal, Writer } from "./contract.ts";
 import type { OutboundDatabase } from "./database.ts";
@@ -14,11 +14,14 @@ export function whoOf(writer: Writer): string | null {
     case "mailbox":
       return mailboxWho(writer.account);
     case "relay":
-      return writer.name;
+      return writer.others ? `${writer.name}${FOR_OTHERS}` : writer.name;
     case "system":
       return null;
   }
 }
+
+/** What a server passes on for senders that are nobody's here. */
+const FOR_OTHERS = " for others";
 
 export const mailboxWho = (account: number): string => `mailbox ${account}`;
 /** @returns null where it is no mailbox */
@@ -69,6 +72,11 @@ export class Rates {
         this.stop({ who, at: now, actor: "system", why: over });
         return { refusal: stoppedRefusal(over), news: "stopped" };
       }
+    }
+    if (who.endsWith(FOR_OTHERS)) {
+      const over = this.#over(who, recipients, OTHERS_HOUR, OTHERS_DAY, now);
+      const detail = `This server has passed on too much for senders of other domains: ${over}. Try again later.`;
+      if (over) return { refusal: { reason: "rate", detail }, news: "limited" };
     }
     const over = this.#over(DOMAIN, recipients, limits.domainHour, limits.domainDay, now);
     if (over) {

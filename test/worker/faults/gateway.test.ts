@@ -6,7 +6,7 @@ import type { GatewayFrame } from "../../../src/core/protocol/gateway/frames.ts"
 import { converse } from "../../../src/worker/access/gateway/conversation.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { openTransaction } from "../../../src/worker/receive/transaction.ts";
-import { GatewaySocket } from "../gateway/socket.ts";
+import { GatewaySocket, nobodySubmits } from "../gateway/socket.ts";
 import { letter } from "../receive/organisation.ts";
 import { hasten } from "./haste.ts";
 import { type Case, table, withScene } from "./matrix.ts";
@@ -88,7 +88,7 @@ async function breakOff(octets: Uint8Array<ArrayBuffer>, to: string, { row, way 
   ours.binaryType = "arraybuffer";
   ours.accept();
   const ctx = createExecutionContext();
-  const over = converse(ours, (client, mail) => openTransaction(env as Env, ctx, client, mail));
+  const over = converse(ours, (client, mail) => openTransaction(env as Env, ctx, client, mail), nobodySubmits);
   const gateway = new GatewaySocket(theirs);
   const commands: GatewayFrame[] = [MAIL, { op: "rcpt", to }, { op: "data", size: octets.length }];
   const frames: (GatewayFrame | Uint8Array)[] = [...commands];

@@ -3,7 +3,7 @@ import { GATEWAY_FRAME_BYTES, GATEWAY_WINDOW, MX_MESSAGE_TIMEOUT } from "../../.
 import type { Reply } from "../../../src/core/outcome.ts";
 import { converse } from "../../../src/worker/access/gateway/conversation.ts";
 import type { MessageSource, Transaction } from "../../../src/worker/receive/contract.ts";
-import { GatewaySocket, MAIL } from "./socket.ts";
+import { GatewaySocket, MAIL, nobodySubmits } from "./socket.ts";
 
 const ok: Reply = { code: 250, enhanced: "2.0.0", text: "Accepted" };
 
@@ -19,19 +19,23 @@ function begin(steps: Steps = {}) {
   ours.binaryType = "arraybuffer";
   ours.accept();
   const log: unknown[] = [];
-  const over = converse(ours, (client, mail) => {
-    log.push({ client, mail });
-    const transaction: Transaction = {
-      recipient: async (to) => {
-        log.push(to);
-        return steps.recipient?.(to) ?? ok;
-      },
-      message: async (source) => (steps.message ? steps.message(source) : { ...ok, text: await text(source) }),
-      abort: () => void log.push("abort"),
-      afterwards: async () => steps.afterwards?.(),
-    };
-    return transaction;
-  });
+  const over = converse(
+    ours,
+    (client, mail) => {
+      log.push({ client, mail });
+      const transaction: Transaction = {
+        recipient: async (to) => {
+          log.push(to);
+          return steps.recipient?.(to) ?? ok;
+        },
+        message: async (source) => (steps.message ? steps.message(source) : { ...ok, text: await text(source) }),
+        abort: () => void log.push("abort"),
+        afterwards: async () => steps.afterwards?.(),
+      };
+      return transaction;
+    },
+    nobodySubmits,
+  );
   return { gateway: new GatewaySocket(theirs), log, over };
 }
 

@@ -76,3 +76,8 @@ export class GatewaySocket {
     return this.#closed;
   }
 }
+
+/** Of conversations in which nobody submits. */
+export function nobodySubmits(): never {
+  throw new Error("nobody submits here");
+}

@@ -1,11 +1,16 @@
 /** One SMTP transaction of a gateway, as core/protocol/gateway/frames.ts has it: frames in, the mail's way called, replies out. */
+import type { Client } from "../../../core/envelope.ts";
 import { GATEWAY_FRAME_BYTES, GATEWAY_FRAME_TIMEOUT, GATEWAY_IDLE_TIMEOUT } from "../../../core/limits.ts";
-import { type MailFrame, readGatewayFrame, writeFrame } from "../../../core/protocol/gateway/frames.ts";
-import type { OpenTransaction, Transaction } from "../../receive/contract.ts";
+import { type MailFrame, readGatewayFrame, type Submitter, writeFrame } from "../../../core/protocol/gateway/frames.ts";
+import type { MailFrom, OpenTransaction, Transaction } from "../../receive/contract.ts";
+import type { SubmissionTransaction } from "../../submission/transaction.ts";
 import { Inbox } from "./inbox.ts";
 
+/** submission/transaction.ts: what comes by a submission port. */
+type OpenSubmission = (client: Client, mail: MailFrom, shown: Submitter) => SubmissionTransaction;
+
 /** From the first frame to the last. Never rejects: whoever waits on the other side is answered, or is gone. */
-export async function converse(socket: WebSocket, open: OpenTransaction): Promise<void> {
+export async function converse(socket: WebSocket, open: OpenTransaction, submit: OpenSubmission): Promise<void> {
   const inbox = new Inbox(socket);
   let transaction: Transaction | null = null;
   try {
@@ -18,7 +23,12 @@ export async function converse(socket: WebSocket, open: OpenTransaction): Promis
       if (said.op === "abort") break;
       if (said.op === "mail") {
         if (transaction) throw new ProtocolError("mail twice");
-        transaction = open(said.client, mailOf(said.mail));
+        const { client, mail, submitter } = said;
+        if (submitter) {
+          const submission = submit(client, mailOf(mail), submitter);
+          transaction = submission;
+          send(socket, { reply: await submission.begun() });
+        } else transaction = open(client, mailOf(mail));
         continue;
       }
       if (!transaction) throw new ProtocolError(`${said.op} before mail`);

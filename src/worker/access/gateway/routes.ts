@@ -9,6 +9,7 @@ import { openWatch } from "../../push/watch.ts";
 import { AT_MX_PORT } from "../../receive/patience.ts";
 import { openTransaction } from "../../receive/transaction.ts";
 import { logIn } from "../../submission/login.ts";
+import { openSubmission } from "../../submission/transaction.ts";
 import { notFound, type Problem, problemResponse, unavailable } from "../problem.ts";
 import { converse } from "./conversation.ts";
 
@@ -46,7 +47,11 @@ gatewayRoutes.get("/gateway/transaction", (c) => {
   ours.accept();
   const { env, executionCtx } = c;
   executionCtx.waitUntil(
-    converse(ours, (client, mail) => openTransaction(env, executionCtx, client, mail, null, AT_MX_PORT)),
+    converse(
+      ours,
+      (client, mail) => openTransaction(env, executionCtx, client, mail, null, AT_MX_PORT),
+      (client, mail, shown) => openSubmission(env, executionCtx, client, mail, shown),
+    ),
   );
   return new Response(null, { status: 101, webSocket: theirs });
 });
