@@ -2,6 +2,8 @@ CREATE TABLE `journal_address` (
 	`id` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
 	`domain` integer NOT NULL,
 	`hash` text NOT NULL,
+	`format` text NOT NULL,
+	`domains` text NOT NULL,
 	`sources` text NOT NULL,
 	`label` text NOT NULL,
 	`actor` text NOT NULL,

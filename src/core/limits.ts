@@ -488,3 +488,9 @@ export const OTHERS_HOUR = 1_000;
 export const OTHERS_DAY = 6_000;
 /** Authors of one message in whose archives it is looked for a place (RFC 5322 §3.6.2 allows any number). */
 export const MAX_ARCHIVED_AUTHORS = 10;
+/** Recipients in one journal report: Exchange writes several reports where it has more than a thousand. */
+export const MAX_JOURNAL_RECIPIENTS = 2_000;
+/** Octets of the text of a journal report: that many recipients, with the lists that they come from. */
+export const MAX_JOURNAL_TEXT_BYTES = 1024 * 1024;
+/** Covered mailboxes of one journalled message that are looked up at once: six connections are an invocation's. */
+export const JOURNAL_PLANS = 5;

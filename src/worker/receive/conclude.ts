@@ -4,15 +4,13 @@ import { INDEX_TIMEOUT, STORE_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome, Reply } from "../../core/outcome.ts";
 import { WATCH_SETTLE } from "../../core/protocol/push/limits.ts";
 import { extract } from "../archive/extract.ts";
-import { type IndexEntry, type Indexed, indexMessage } from "../archive/index.ts";
+import type { IndexEntry, Indexed } from "../archive/index.ts";
+import { type Entered, indexOn } from "../archive/index-on.ts";
 import type { Extracted } from "../archive/meta.ts";
 import { copyRaw, getRaw } from "../archive/raw.ts";
 import type { AccountChange } from "../domain/contract.ts";
-import type { Env } from "../env.ts";
 import { flightKey } from "../failback/ports.ts";
 import { within } from "../store/deadline.ts";
-import { hasMoved, whereNow } from "../store/moved.ts";
-import { shardDb } from "../store/shard.ts";
 import type { Content } from "./content.ts";
 import type { Planned } from "./pipeline.ts";
 import { type Copy, identify } from "./repeat.ts";
@@ -212,11 +210,6 @@ async function archiveCopy(planned: Planned, content: Content, unstored: unknown
 
 type Portal = false | "waiting";
 
-interface Entered extends Indexed {
-  /** The envelope recipient. */
-  readonly to: string;
-}
-
 async function index(planned: Planned, content: Content, { portal }: { portal: Portal }): Promise<Entered[]> {
   const { env, mail, accepted, earlier } = planned;
   const extracted = await extractFrom(planned, content);
@@ -235,21 +228,6 @@ async function index(planned: Planned, content: Content, { portal }: { portal: P
     }),
   );
   return (await Promise.all(batches)).flat();
-}
-
-/** Who has moved since the recipients were planned gets the message on the other shard. */
-async function indexOn(env: Env, shard: number, entries: readonly IndexEntry[], portal: Portal): Promise<Entered[]> {
-  try {
-    const batch = indexMessage(shardDb(env, shard), entries, { portal });
-    const indexed = await within(batch, INDEX_TIMEOUT, "D1 batch of a message");
-    return indexed.map((one, index) => ({ ...one, to: entries[index]?.envelope.to ?? "" }));
-  } catch (error) {
-    if (!hasMoved(error)) throw error;
-  }
-  const accounts = entries.map(({ account }) => account);
-  const now = await whereNow(env, accounts, shard);
-  const batches = [...Map.groupBy(entries, ({ account }) => now.get(account) ?? shard)];
-  return (await Promise.all(batches.map(([where, theirs]) => indexOn(env, where, theirs, portal)))).flat();
 }
 
 function entryFor(

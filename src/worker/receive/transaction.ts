@@ -1,10 +1,14 @@
 /** One SMTP transaction, whether Email Routing or the gateway brings it: recipients first, then one message. */
 import { parseAddress } from "../../core/address.ts";
 import type { Client } from "../../core/envelope.ts";
+import { journalSecret } from "../../core/journal/address.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
+import type { Reply } from "../../core/outcome.ts";
 import { newKey } from "../archive/raw.ts";
 import type { Plan } from "../domain/contract.ts";
 import type { Env } from "../env.ts";
+import { journalOf, receiveJournal, refusedSource } from "../journal/receive.ts";
+import type { KnownJournal } from "../store/journal-addresses.ts";
 import type { MailFrom, Transaction } from "./contract.ts";
 import type { Forwardable } from "./forward-leg.ts";
 import { legFor } from "./legs.ts";
@@ -14,6 +18,12 @@ import { carry } from "./pipeline.ts";
 import { Recipients } from "./recipients.ts";
 import * as replies from "./replies.ts";
 import { Reports } from "./reports.ts";
+
+interface JournalTo {
+  /** As received. */
+  readonly to: string;
+  readonly journal: KnownJournal;
+}
 
 /**
  * @param ctx outlives the reply: reports to the domain's object, and the wait for a late final reply, go on in its background
@@ -40,17 +50,40 @@ export function openTransaction(
     recipients.origin?.close();
     reports.flush();
   };
+  let journal: JournalTo | null = null;
+  /** Null: it is no journal address. Such a recipient is alone in its transaction. */
+  const journalRecipient = async (to: string): Promise<Reply | null> => {
+    if (journal) return journal.to === to ? replies.recipientAccepted : replies.ownTransaction;
+    if (journalSecret(to) === null) return null;
+    let found: KnownJournal | null;
+    try {
+      found = await journalOf(env, to);
+    } catch (error) {
+      console.error("it cannot be looked up whose journal an address is", String(error));
+      return replies.noPlan;
+    }
+    if (!found) return null;
+    if (recipients.accepted.length > 0) return replies.ownTransaction;
+    const refused = refusedSource(found, client.ip);
+    if (refused) return refused;
+    journal = { to, journal: found };
+    return replies.recipientAccepted;
+  };
   return {
     async recipient(to) {
       if (mail.from !== "" && !parseAddress(mail.from).ok) return replies.badSender(`<${mail.from}>`);
       if ((mail.size ?? 0) > MAX_MESSAGE_BYTES) return replies.tooLarge(MAX_MESSAGE_BYTES);
-      return recipients.add(to);
+      return (await journalRecipient(to)) ?? recipients.add(to);
     },
 
     async message(source) {
       const { accepted, row } = recipients;
       const giveBack = admit(source.size);
       try {
+        if (journal && giveBack) {
+          return await receiveJournal({ env, ctx, journal: journal.journal, client, mail }, source, Date.now());
+        }
+        if (journal) return replies.busy;
         if (!row || accepted.length === 0) return replies.noRecipients;
         if (source.size > MAX_MESSAGE_BYTES) return replies.tooLarge(MAX_MESSAGE_BYTES);
         if (!giveBack) return replies.busy;

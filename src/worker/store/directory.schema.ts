@@ -213,6 +213,10 @@ export const journalAddress = sqliteTable(
       .references(() => domain.id),
     /** SHA-256 of the secret in the address, which has 160 random bits, hexadecimal. */
     hash: text("hash").notNull().unique(),
+    /** `reports`: Exchange's, with the message attached; `copies`: the messages themselves. Neither is taken for the other. */
+    format: text("format", { enum: ["reports", "copies"] }).notNull(),
+    /** JSON list of the domains, in normal form, whose mail is kept; its own is among them. */
+    domains: text("domains").notNull(),
     /** JSON list of ranges as core/ip-range.ts writes them; empty: from anywhere. */
     sources: text("sources").notNull(),
     label: text("label").notNull(),

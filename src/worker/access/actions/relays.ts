@@ -1,17 +1,17 @@
 /** Customers' own servers that send through us: made, listed, taken back. */
-import { parseDomain } from "../../../core/address.ts";
 import { parseRange } from "../../../core/ip-range.ts";
-import { MAX_RELAY_SENDERS, MAX_RELAYS, WIDEST_RELAY_RANGE } from "../../../core/limits.ts";
+import { MAX_RELAYS, WIDEST_RELAY_RANGE } from "../../../core/limits.ts";
 import { classifyHost } from "../../../core/origin-host.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
-import { type Principal, scopeOf } from "../../identity/principal.ts";
+import type { Principal } from "../../identity/principal.ts";
 import { randomSecret, sha256 } from "../../identity/random-secret.ts";
 import { directory } from "../../store/directory.ts";
-import { type DomainRow, findDomain } from "../../store/domains.ts";
+import type { DomainRow } from "../../store/domains.ts";
 import { countRelays, deleteRelay, insertRelay, listRelays, type RelayRow } from "../../store/relays.ts";
 import { invalid, notFound, type Problem } from "../problem.ts";
+import { ownDomains } from "./own-domains.ts";
 
 /** Exactly one of `login`, `address`, `certificate`. */
 export interface NewRelay {
@@ -42,7 +42,7 @@ export async function addRelay(
   now: number,
 ): Promise<Result<MadeRelay, Problem>> {
   const db = directory(env);
-  const senders = await sendersOf(env, principal, domain, wanted.senders);
+  const senders = await ownDomains(env, principal, domain, "senders", wanted.senders);
   if (!senders.ok) return senders;
   const known = await knownBy(wanted, domain, principal);
   if (!known.ok) return known;
@@ -113,22 +113,4 @@ async function knownBy(
     hash: await sha256(password),
     password,
   });
-}
-
-/** Nobody lets a server speak for a domain that is not theirs. */
-async function sendersOf(
-  env: Env,
-  principal: Principal,
-  domain: DomainRow,
-  wanted: readonly string[],
-): Promise<Result<string[], Problem>> {
-  const names = new Set([domain.name]);
-  for (const [at, given] of wanted.entries()) {
-    const parsed = parseDomain(given.trim());
-    const row = parsed.ok ? await findDomain(directory(env), parsed.value, scopeOf(principal)) : null;
-    if (!row) return err(invalid(`senders.${at}`, `is no domain of yours here: ${JSON.stringify(given)}`));
-    names.add(row.name);
-  }
-  if (names.size > MAX_RELAY_SENDERS) return err(invalid("senders", `must be at most ${MAX_RELAY_SENDERS} domains`));
-  return ok([...names]);
 }

@@ -8,6 +8,7 @@ import { dkimApi } from "./dkim.ts";
 import { domainsApi } from "./domains.ts";
 import { eventsApi } from "./events.ts";
 import { healthApi } from "./health.ts";
+import { journalApi } from "./journal.ts";
 import { mailApi } from "./mail.ts";
 import { mailActsApi } from "./mail-acts.ts";
 import { mailFoldersApi } from "./mail-folders.ts";
@@ -64,6 +65,7 @@ export function createApi(): Api {
     outgoingApi,
     dkimApi,
     relaysApi,
+    journalApi,
     reindexApi,
     shardsApi,
   ];
