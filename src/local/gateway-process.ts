@@ -14,14 +14,33 @@ export interface GatewayOptions {
   readonly program: string;
 }
 
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Ports {
+  readonly mx: Listener;
+  readonly submission?: Listener;
+  readonly submissions?: Listener;
+}
+
 export interface Gateway {
-  readonly mx: { readonly host: string; readonly port: number };
+  readonly ports: Ports;
   /** SIGTERM: transactions under way may end; then it is gone. */
   stop(): Promise<void>;
 }
 
 /** The line that it prints once its ports listen. */
-const Listening = z.object({ mx: z.object({ host: z.string(), port: z.number().int().min(1).max(65_535) }) });
+const listener = z.object({ host: z.string(), port: z.number().int().min(1).max(65_535) });
+const Listening = z.object({ mx: listener, submission: listener.optional(), submissions: listener.optional() });
+
+/** The setting that has a gateway which is started again listen where it did. */
+const PORT_SETTING = {
+  mx: "HOLDFAST_MX_PORT",
+  submission: "HOLDFAST_SUBMISSION_PORT",
+  submissions: "HOLDFAST_SUBMISSIONS_PORT",
+} as const;
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 10_000;
@@ -35,12 +54,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let timer: NodeJS.Timeout | undefined;
   let child: ChildProcess;
 
-  async function start(port: string | undefined): Promise<Gateway["mx"]> {
+  async function start(before: Ports | null): Promise<Ports> {
     child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", options.program], {
       env: {
         ...withoutOperator(process.env),
         ...options.settings,
-        ...(port === undefined ? {} : { HOLDFAST_MX_PORT: port }),
+        ...(before ? portSettings(before) : {}),
         [MARK]: markOf(state, "gateway"),
       },
       stdio: ["ignore", "pipe", "inherit"],
@@ -49,20 +68,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     return listening(child, say);
   }
 
-  function guard(mx: Gateway["mx"]): void {
+  function guard(ports: Ports): void {
     const guarded = child;
     guarded.once("exit", (code, signal) => {
       if (stopping) return;
       say(`the gateway has ended (${signal ?? `code ${code}`}) and is started again in ${wait / 1000} s`);
-      timer = setTimeout(() => void restart(mx), wait);
+      timer = setTimeout(() => void restart(ports), wait);
       wait = Math.min(wait * 2, PAUSE_MS.most);
     });
   }
 
-  async function restart(mx: Gateway["mx"]): Promise<void> {
+  async function restart(ports: Ports): Promise<void> {
     try {
-      const begun = start(String(mx.port));
-      guard(mx);
+      const begun = start(ports);
+      guard(ports);
       await begun;
       wait = PAUSE_MS.first;
     } catch (error) {
@@ -71,14 +90,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     }
   }
 
-  let mx: Gateway["mx"];
+  let ports: Ports;
   try {
-    mx = await start(undefined);
+    ports = await start(null);
   } catch (error) {
     await end();
     throw error;
   }
-  guard(mx);
+  guard(ports);
 
   async function end(): Promise<void> {
     stopping = true;
@@ -93,7 +112,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rmSync(pidFile(state, "gateway"), { force: true });
   }
 
-  return { mx, stop: end };
+  return { ports, stop: end };
+}
+
+function portSettings(ports: Ports): Record<string, string> {
+  const names = Object.keys(PORT_SETTING) as (keyof Ports)[];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const port = ports[name]?.port;
+      return port === undefined ? [] : [[PORT_SETTING[name], String(port)]];
+    }),
+  );
+}
+
+function present({ mx, submission, submissions }: z.infer<typeof Listening>): Ports {
+  return { mx, ...(submission ? { submission } : {}), ...(submissions ? { submissions } : {}) };
 }
 
 /** The gateway faces strangers: what opens the panel is not there to be found. */
@@ -102,7 +135,7 @@ function withoutOperator(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Waits for the line with the ports; other lines, before and after, are the gateway's log. */
-function listening(child: ChildProcess, say: (line: string) => void): Promise<Gateway["mx"]> {
+function listening(child: ChildProcess, say: (line: string) => void): Promise<Ports> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(
       () => reject(new Error(`The gateway did not listen within ${START_LIMIT_MS / 1000} s.`)),
@@ -126,11 +159,11 @@ function listening(child: ChildProcess, say: (line: string) => void): Promise<Ga
   });
 }
 
-function readPorts(line: string): Gateway["mx"] | null {
+function readPorts(line: string): Ports | null {
   if (!line.startsWith("{")) return null;
   try {
     const read = Listening.safeParse(JSON.parse(line));
-    return read.success ? read.data.mx : null;
+    return read.success ? present(read.data) : null;
   } catch (error) {
     // A line of the log that begins like JSON.
     if (error instanceof SyntaxError) return null;

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { keepCertificate } from "./certificate.ts";
 import { startClock } from "./clock.ts";
 import { writeWhole } from "./file.ts";
-import { startGateway } from "./gateway-process.ts";
+import { type Listener, startGateway } from "./gateway-process.ts";
 import { keptBundle } from "./kept-bundle.ts";
 import { migrate } from "./migrate.ts";
 import { endOrphans, takeFolder } from "./orphan.ts";
@@ -21,7 +21,9 @@ import { furtherShards, keepShards } from "./shards.ts";
 export interface Addresses {
   /** `http://127.0.0.1:8787` */
   readonly http: string;
-  readonly mx: { readonly host: string; readonly port: number };
+  readonly mx: Listener;
+  readonly submission?: Listener;
+  readonly submissions?: Listener;
 }
 
 export interface Holdfast {
@@ -98,6 +100,8 @@ export async function startHoldfast(
         HOLDFAST_GATEWAY_SECRETS: secrets.gatewaySecrets,
         HOLDFAST_HOST: host,
         HOLDFAST_MX_PORT: String(settings.mxPort),
+        HOLDFAST_SUBMISSION_PORT: String(settings.submissionPort),
+        HOLDFAST_SUBMISSIONS_PORT: String(settings.submissionsPort),
         HOLDFAST_HOSTNAME: settings.hostname,
         HOLDFAST_TLS_CERT: tls.cert,
         HOLDFAST_TLS_KEY: tls.key,
@@ -109,7 +113,7 @@ export async function startHoldfast(
     });
     undo.push(() => gateway.stop());
 
-    const addresses: Addresses = { http: runtime.url.origin, mx: gateway.mx };
+    const addresses: Addresses = { http: runtime.url.origin, ...gateway.ports };
     writeWhole(file, `${JSON.stringify(addresses, null, 2)}\n`);
     undo.push(() => rmSync(file, { force: true }));
     return { addresses, stop };

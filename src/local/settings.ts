@@ -12,6 +12,9 @@ export interface Settings {
   /** 0: a free one is picked. */
   readonly httpPort: number;
   readonly mxPort: number;
+  /** SMTP submission and smart host: STARTTLS, and TLS at once. */
+  readonly submissionPort: number;
+  readonly submissionsPort: number;
   /** The gateway's relay, on loopback, for origins with transport `gateway`. */
   readonly relayPort: number;
   /** Our name in Received and in the SMTP greeting. */
@@ -77,6 +80,8 @@ export function parseSettings(environment: Readonly<Record<string, string | unde
     host: matching("HOLDFAST_HOST", "127.0.0.1", (value) => isIP(value) !== 0, "an IP address"),
     httpPort: whole("HOLDFAST_HTTP_PORT", 8787, 0, 65_535),
     mxPort: whole("HOLDFAST_MX_PORT", 2525, 0, 65_535),
+    submissionPort: whole("HOLDFAST_SUBMISSION_PORT", 2587, 0, 65_535),
+    submissionsPort: whole("HOLDFAST_SUBMISSIONS_PORT", 2465, 0, 65_535),
     relayPort: whole("HOLDFAST_RELAY_PORT", 0, 0, 65_535),
     hostname: matching("HOLDFAST_HOSTNAME", "holdfast.localhost", (value) => HOSTNAME.test(value), "a host name"),
     tls: parseTls(text("HOLDFAST_TLS_CERT"), text("HOLDFAST_TLS_KEY"), problems),

@@ -19,9 +19,11 @@ try {
   // Bad settings are told at once: wrangler and Miniflare, which come with this, take seconds to load.
   const { startHoldfast } = await import("./holdfast.ts");
   const holdfast = await startHoldfast(parsed.settings);
-  const { http, mx } = holdfast.addresses;
+  const { http, mx, submission, submissions } = holdfast.addresses;
   console.log(`panel, webmail, API: ${http}`);
   console.log(`MX port (SMTP): ${mx.host}:${mx.port}`);
+  if (submission) console.log(`submission (STARTTLS): ${submission.host}:${submission.port}`);
+  if (submissions) console.log(`submission (TLS): ${submissions.host}:${submissions.port}`);
   if (!stopping) console.log("holdfast ready");
   await asked.promise;
   await holdfast.stop();

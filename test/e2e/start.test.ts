@@ -27,6 +27,9 @@ interface Service {
 }
 
 /** `npm start` without npm in between, so that a SIGKILL reaches the service itself; or with it. */
+/** Whatever else runs on this machine. */
+const FREE = { HOLDFAST_SUBMISSION_PORT: "0", HOLDFAST_SUBMISSIONS_PORT: "0" };
+
 function spawnStart(environment: Record<string, string>, npm = false): { child: ChildProcess; output: string[] } {
   const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8")) as {
     scripts: { start: string };
@@ -36,7 +39,7 @@ function spawnStart(environment: Record<string, string>, npm = false): { child: 
   expect([exec, command]).toEqual(["exec", "node"]);
   const child = spawn(npm ? "npm" : process.execPath, npm ? ["start"] : args, {
     cwd: REPOSITORY,
-    env: { ...process.env, HOLDFAST_STATE: state, HOLDFAST_OPERATOR_TOKEN: TOKEN, ...environment },
+    env: { ...process.env, ...FREE, HOLDFAST_STATE: state, HOLDFAST_OPERATOR_TOKEN: TOKEN, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   started.push(child);

@@ -43,7 +43,7 @@ describe("the gateway's process", () => {
   it("tells its port, and its log is the service's", async () => {
     const said: string[] = [];
     const { gateway: begun } = await gateway(LISTENER, said);
-    expect(await greeting(begun.mx.port)).toMatch(/^220 /);
+    expect(await greeting(begun.ports.mx.port)).toMatch(/^220 /);
     expect(said).toEqual(["a line of the log"]);
   });
 
@@ -51,7 +51,7 @@ describe("the gateway's process", () => {
     vi.stubEnv("HOLDFAST_OPERATOR_TOKEN", "operator-token");
     onTestFinished(() => void vi.unstubAllEnvs());
     const { gateway: begun } = await gateway(LISTENER);
-    expect(await greeting(begun.mx.port)).toBe("220 no token");
+    expect(await greeting(begun.ports.mx.port)).toBe("220 no token");
   });
 
   it("is started again on its port when it dies", async () => {
@@ -59,7 +59,7 @@ describe("the gateway's process", () => {
     const { state, gateway: begun } = await gateway(LISTENER, said);
     const first = pid(state);
     process.kill(first, "SIGKILL");
-    await vi.waitFor(async () => expect(await greeting(begun.mx.port)).toMatch(/^220 /), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await greeting(begun.ports.mx.port)).toMatch(/^220 /), { timeout: 10_000 });
     expect(pid(state)).not.toBe(first);
     expect(said).toContain("the gateway has ended (SIGKILL) and is started again in 0.5 s");
   });
@@ -67,7 +67,7 @@ describe("the gateway's process", () => {
   it("is gone after the stop, and not started again", async () => {
     const { state, gateway: begun } = await gateway(LISTENER);
     await begun.stop();
-    await expect(greeting(begun.mx.port)).rejects.toThrow("ECONNREFUSED");
+    await expect(greeting(begun.ports.mx.port)).rejects.toThrow("ECONNREFUSED");
     expect(existsSync(pidFile(state, "gateway"))).toBe(false);
   });
 

@@ -10,6 +10,8 @@ const DEFAULTS = {
   host: "127.0.0.1",
   httpPort: 8787,
   mxPort: 2525,
+  submissionPort: 2587,
+  submissionsPort: 2465,
   relayPort: 0,
   hostname: "holdfast.localhost",
   tls: null,
@@ -28,7 +30,7 @@ describe("settings of npm start", () => {
   it("takes an empty variable as not set", () => {
     const empty = Object.fromEntries(
       ["STATE", "HOST", "HTTP_PORT", "MX_PORT", "RELAY_PORT", "HOSTNAME", "TLS_CERT", "TLS_KEY", "OPERATOR_EMAIL"]
-        .concat("OPERATOR_PASSWORD", "OPERATOR_TOKEN", "PROBE_SECONDS", "SHARDS")
+        .concat("SUBMISSION_PORT", "SUBMISSIONS_PORT", "OPERATOR_PASSWORD", "OPERATOR_TOKEN", "PROBE_SECONDS", "SHARDS")
         .map((name) => [`HOLDFAST_${name}`, ""]),
     );
     expect(parseSettings(empty)).toEqual({ ok: true, settings: DEFAULTS });
@@ -46,6 +48,8 @@ describe("settings of npm start", () => {
         HOLDFAST_HOST: "::1",
         HOLDFAST_HTTP_PORT: "0",
         HOLDFAST_MX_PORT: "65535",
+        HOLDFAST_SUBMISSION_PORT: "587",
+        HOLDFAST_SUBMISSIONS_PORT: "465",
         HOLDFAST_RELAY_PORT: "8788",
         HOLDFAST_HOSTNAME: "mx.example.org",
         HOLDFAST_TLS_CERT: cert,
@@ -63,6 +67,8 @@ describe("settings of npm start", () => {
         host: "::1",
         httpPort: 0,
         mxPort: 65_535,
+        submissionPort: 587,
+        submissionsPort: 465,
         relayPort: 8788,
         hostname: "mx.example.org",
         tls: { cert, key },

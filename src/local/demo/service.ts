@@ -42,6 +42,8 @@ export class Service {
         HOLDFAST_STATE: state,
         HOLDFAST_HTTP_PORT: "0",
         HOLDFAST_MX_PORT: "0",
+        HOLDFAST_SUBMISSION_PORT: "0",
+        HOLDFAST_SUBMISSIONS_PORT: "0",
         HOLDFAST_OPERATOR_TOKEN: token,
       },
       stdio: ["ignore", "pipe", said ? "pipe" : "inherit"],

@@ -24,7 +24,7 @@ export type Writer =
       /** What its rate is counted by, such as `relay 3`. */
       readonly name: string;
       /** Its envelope's sender is nobody's here: a report of failure, or forwarded mail. These have a rate of their own. */
-      readonly others: boolean;
+      readonly others?: boolean;
       readonly archive: readonly { readonly account: number; readonly shard: number }[];
     }
   | { readonly kind: "system" };

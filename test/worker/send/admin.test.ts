@@ -190,7 +190,7 @@ describe("the way out of a domain", () => {
     [{ transport: "smarthost", host: "mail.example.net", port: 25 }, "outgoing.port"],
     [{ transport: "smarthost", host: "not a host" }, "outgoing.host"],
     [{ transport: "cloudflare", host: "mail.example.net" }, "outgoing.host"],
-    [{ transport: "gateway" }, "outgoing.transport"],
+    [{ transport: "gateway", host: "mail.example.net" }, "outgoing.host"],
     [{ transport: "smarthost", host: "mail.example.net", password: "x" }, "outgoing.username"],
     [{ transport: "smarthost", host: "mail.example.net", username: "x" }, "outgoing.password"],
     [{ transport: "pigeon" }, "outgoing.transport"],
