@@ -63,8 +63,9 @@ export async function listenSubmission(
 }
 
 function submitterOf(session: SMTPServerSession, connection: Connection | undefined): Submitter {
-  // What `login` was answered.
-  const ticket = session.user as string | undefined;
+  // What `login` was answered; smtp-server has false, or nothing, where nobody has logged in.
+  const user: unknown = session.user;
+  const ticket = typeof user === "string" ? user : undefined;
   const certificate = fingerprintOf(connection?._socket);
   return { ...(ticket === undefined ? {} : { ticket }), ...(certificate ? { certificate } : {}) };
 }

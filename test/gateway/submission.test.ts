@@ -134,9 +134,13 @@ describe("whoever has not logged in", () => {
     expect(heard.frames[0]).toMatchObject({ op: "mail", submitter: { certificate } });
   });
 
-  it("without either is known by their address at most", async () => {
-    const { port, heard } = await start(true);
-    await (await implicit(port)).command("MAIL FROM:<a@b.test>");
+  it.each([
+    ["TLS at once", true],
+    ["STARTTLS", false],
+  ])("without either is known by their address at most, over %s", async (_name, secure) => {
+    const { port, heard } = await start(secure);
+    const client = await (secure ? implicit(port) : secured(port));
+    expect(await client.command("MAIL FROM:<a@b.test>")).toMatch(/^530 /);
     expect(heard.frames[0]).toMatchObject({ op: "mail", client: { ip: "127.0.0.1" }, submitter: {} });
   });
 });

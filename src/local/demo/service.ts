@@ -13,6 +13,8 @@ export interface Addresses {
   /** `http://127.0.0.1:8787` */
   readonly http: string;
   readonly mx: { readonly host: string; readonly port: number };
+  readonly submission: { readonly host: string; readonly port: number };
+  readonly submissions: { readonly host: string; readonly port: number };
 }
 
 export class Service {
