@@ -63,15 +63,13 @@ beforeAll(async () => {
   const { host, port } = service.addresses.submission;
   const passwords = join(folder, "sasl");
   writeFileSync(passwords, `[${host}]:${port} ${relay.username}:${relay.password}\n`, { mode: 0o600 });
-  for (const line of [
+  organisation.set(
     `smtp_sasl_password_maps = texthash:${passwords}`,
     "smtp_sasl_auth_enable = yes",
     "smtp_sasl_security_options = noanonymous",
     "smtp_tls_security_level = encrypt",
     `relayhost = [${host}]:${port}`,
-  ]) {
-    organisation.set(line);
-  }
+  );
 });
 
 afterAll(async () => {
@@ -217,10 +215,12 @@ describe("an organisation's Postfix that sends us copies", () => {
     const transport = join(folder, "transport");
     writeFileSync(transport, `${journal.address.split("@")[1]} smtp:[${host}]:${port}\n`);
     // The copies go to our MX port; everything else to the strangers' server, as if there were no smart host.
-    organisation.set(`transport_maps = texthash:${transport}`);
-    organisation.set(`relayhost = [127.0.0.1]:${strangers.port}`);
-    organisation.set("smtp_tls_security_level = may");
-    organisation.set(`always_bcc = ${journal.address}`);
+    organisation.set(
+      `transport_maps = texthash:${transport}`,
+      `relayhost = [127.0.0.1]:${strangers.port}`,
+      "smtp_tls_security_level = may",
+      `always_bcc = ${journal.address}`,
+    );
     const octets = letter("journalled", "A copy of this.\r\n", `carol@${DOMAIN}`);
     await hand(`carol@${DOMAIN}`, ["zoe@example.net", `ann@${DOMAIN}`], octets);
     await until("its queue to be empty", () => organisation.queued() === 0);

@@ -114,10 +114,10 @@ export class Postfix {
     return files.filter((entry) => entry.isFile()).length;
   }
 
-  /** Changes one line of main.cf, `name = value`, and starts it anew. */
-  set(line: string): void {
+  /** Changes lines of main.cf, `name = value`, and starts it anew. */
+  set(...lines: readonly string[]): void {
     this.stop();
-    execFileSync("postconf", ["-c", this.#etc, "-e", line]);
+    execFileSync("postconf", ["-c", this.#etc, "-e", ...lines]);
     this.start();
   }
 
