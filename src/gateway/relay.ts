@@ -57,6 +57,7 @@ export async function listenRelay(configuration: Configuration, limits: RelayLim
   const nonces = new NonceMemory();
   const tunnels = {
     privateNames,
+    name: configuration.hostname,
     hosts: new HostCount(connectionsPerHost),
     mxHosts: new HostCount(connectionsPerMx),
     ...(nameServers ? { nameServers } : {}),

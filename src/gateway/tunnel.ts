@@ -28,6 +28,8 @@ export interface TunnelOptions {
   readonly mxHosts: HostCount;
   /** Name servers with their ports; absent: those of the machine. */
   readonly nameServers?: readonly string[];
+  /** Our own name. */
+  readonly name: string;
   /** Milliseconds without a frame from the Worker. */
   readonly idle?: number;
 }
@@ -143,7 +145,7 @@ class Tunnel {
     origin.once("connect", () => {
       clearTimeout(late);
       origin.off("error", failed);
-      this.#tell({ op: "connected" });
+      this.#tell({ op: "connected", ...(mx ? { name: this.#options.name } : {}) });
       this.#carry(origin);
     });
   }

@@ -267,7 +267,7 @@ it("hosts of strangers' mail have connections of their own, fewer to each", asyn
   const connect = { op: "connect", host: "127.0.0.1", port, limit: 2_000, private: true, mx } as const;
   const [first, second] = [await Tunnel.open(relay), await Tunnel.open(relay)];
   first.say(connect);
-  await vi.waitFor(() => expect(first.reports).toEqual([{ op: "connected" }]));
+  await vi.waitFor(() => expect(first.reports).toEqual([{ op: "connected", name: "mx.holdfast.test" }]));
   second.say(connect);
   await vi.waitFor(() => expect(second.reports).toMatchObject([{ op: "failed", where: "path", reason: "busy" }]));
   expect((await Tunnel.connected(relay, port)).reports).toEqual([{ op: "connected" }]);

@@ -21,6 +21,7 @@ export async function startRelayProcess(secrets: string): Promise<RelayProcess> 
       HOLDFAST_GATEWAY_SECRETS: secrets,
       HOLDFAST_MX_PORT: "0",
       HOLDFAST_RELAY_PORT: "0",
+      HOLDFAST_HOSTNAME: "gw.holdfast.test",
       // Servers that take strangers' mail are the tests' own.
       HOLDFAST_RELAY_PRIVATE_NAMES: "allow",
     },

@@ -4,11 +4,11 @@ import { classifyHost } from "../../core/origin-host.ts";
 import type { Unavailable } from "../../core/outcome.ts";
 import { type GatewaySecret, parseSecrets, signRequest } from "../../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../../core/protocol/gateway/tunnel.ts";
-import { type Wire, within } from "../../core/protocol/smtp/wire.ts";
+import { within } from "../../core/protocol/smtp/wire.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import type { Env } from "../env.ts";
 import { timing } from "./socket.ts";
-import { connectThrough, type TunnelFailure } from "./tunnel.ts";
+import { connectThrough, type GatewayWire, type TunnelFailure } from "./tunnel.ts";
 
 export type RelaySettings = Pick<Env, "GATEWAYS" | "GATEWAY_SECRETS">;
 
@@ -53,7 +53,7 @@ export async function connectByGateway(
   { host, port, limit, mx }: Target,
   deadline = Number.POSITIVE_INFINITY,
   search = GATEWAY_SEARCH,
-): Promise<Result<Wire, TunnelFailure>> {
+): Promise<Result<GatewayWire, TunnelFailure>> {
   // Only an operator can name a private host as origin; a stranger's MX record can name anything.
   const isPrivate = !mx && classifyHost(host).kind === "private";
   return eachGateway(settings, deadline, search, (gateway, secret, left) => {
@@ -155,7 +155,7 @@ async function connectBy(
   secret: GatewaySecret,
   target: Parameters<typeof connectThrough>[1],
   left: number,
-): Promise<Result<Wire, TunnelFailure>> {
+): Promise<Result<GatewayWire, TunnelFailure>> {
   const given = new AbortController();
   const limit = Math.min(GATEWAY_CONNECT_TIMEOUT, left);
   const upgrade = call(gateway, RELAY_PATH, secret, { upgrade: "websocket" }, given.signal);

@@ -75,7 +75,9 @@ async function openHost(
     const mx = { verify: tls === "verified" };
     const connected = await connectByGateway(relay, { host, port, limit: limits.connect, mx }, deadline);
     if (!connected.ok) return unavailableOf(connected.error);
-    return openSession(connected.value, { helo, tls: wanted, timing, limits, deadline });
+    // RFC 5321 §4.1.4: the host looks whether the name is that of the address that it sees, which is the gateway's.
+    const ehlo = connected.value.name ?? helo;
+    return openSession(connected.value, { helo: ehlo, tls: wanted, timing, limits, deadline });
   };
   const first = await open(tls === "verified" ? "starttls" : "opportunistic");
   // RFC 7435 §3: a handshake that fails is no reason to keep the mail, where nobody asked for more than clear text.

@@ -34,7 +34,7 @@ export async function connectThrough(
   connect: Omit<ConnectFrame, "op">,
   timing: Timing,
   silence: number = TUNNEL_SILENCE,
-): Promise<Result<Wire, TunnelFailure>> {
+): Promise<Result<GatewayWire, TunnelFailure>> {
   const wire = new TunnelWire(socket, timing, silence);
   const report = await wire.ask({ op: "connect", ...connect }, "connected");
   if (report === null) return ok(wire);
@@ -42,7 +42,13 @@ export async function connectThrough(
   return err(report);
 }
 
-class TunnelWire implements Wire {
+export interface GatewayWire extends Wire {
+  /** What the gateway calls itself, to a host that takes strangers' mail; else null. */
+  readonly name: string | null;
+}
+
+class TunnelWire implements GatewayWire {
+  name: string | null = null;
   readonly #socket: WebSocket;
   readonly #timing: Timing;
   readonly #silence: number;
@@ -78,6 +84,7 @@ class TunnelWire implements Wire {
       this.#send(request);
       for (;;) {
         const answer = this.#answers.shift();
+        if (answer?.op === "connected") this.name = answer.name ?? null;
         if (answer?.op === expected) return null;
         if (answer?.op === "failed") return answer;
         if (answer) throw this.#protest(`${answer.op} in place of ${expected}`);

@@ -81,9 +81,9 @@ describe("a stranger's server", () => {
       expect(opened).toMatchObject({ tls: "unverified" });
       await takes(opened);
       expect(await transcript(/^C: (EHLO|STARTTLS)/)).toEqual([
-        "EHLO mx.holdfast.test",
+        "EHLO gw.holdfast.test",
         "STARTTLS",
-        "EHLO mx.holdfast.test",
+        "EHLO gw.holdfast.test",
       ]);
     },
   );

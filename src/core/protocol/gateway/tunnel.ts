@@ -52,7 +52,8 @@ const failedFrame = z.strictObject({
   detail: z.string().max(500),
 });
 const gatewayFrame = z.discriminatedUnion("op", [
-  z.strictObject({ op: z.literal("connected") }),
+  /** `name`: to a host with `mx`, what the gateway calls itself, as its address is the one that the host sees. */
+  z.strictObject({ op: z.literal("connected"), name: z.string().max(255).optional() }),
   z.strictObject({ op: z.literal("secured") }),
   failedFrame,
   z.strictObject({ op: z.literal("end") }),
