@@ -5,6 +5,7 @@ import { OriginKeeper } from "../../../src/worker/deliver/keeper.ts";
 import { DomainObject } from "../../../src/worker/domain/object.ts";
 import { CarrierObject } from "../../../src/worker/failback/carrier.ts";
 import type { Desk, Orders, Report } from "../../../src/worker/failback/exchange.ts";
+import { OutboundObject } from "../../../src/worker/send/object.ts";
 import { type Fault, InjectedFault, strikes, through } from "./injector.ts";
 import { describeStatements } from "./statement.ts";
 
@@ -151,6 +152,10 @@ standBeforeStore(env.MAIL);
 standBeforeObjects(env.DOMAIN as unknown as DurableObjectNamespace, "getByName", {
   called: "domain's object",
   methods: methodsOf(DomainObject),
+});
+standBeforeObjects(env.OUTBOUND as unknown as DurableObjectNamespace, "getByName", {
+  called: "outbound object",
+  methods: methodsOf(OutboundObject),
 });
 standBeforeObjects(env.KEEPER, "get", { called: "keeper", methods: methodsOf(OriginKeeper) });
 standBeforeObjects(
