@@ -12,7 +12,6 @@ import { extract } from "../archive/extract.ts";
 import type { IndexEntry } from "../archive/index.ts";
 import { indexOn } from "../archive/index-on.ts";
 import type { Receipt } from "../archive/meta.ts";
-import { octetsOf } from "../archive/octets.ts";
 import { newKey, openRawWriter, type RawMetadata, recipientOctets } from "../archive/raw.ts";
 import type { Env } from "../env.ts";
 import { discard } from "../receive/store-leg.ts";
@@ -68,7 +67,7 @@ async function keep(
   const facts = { ...receipt, id };
   const metadata = { receipt: facts, direction, domain, ...envelope, recipients: fitting(recipients) };
   const digest = await store(env, key, message, metadata);
-  const extracted = await within(extract(octetsOf(env.MAIL, key), message.size), STORE_TIMEOUT, "reading a message");
+  const extracted = await within(extract(message.open(), message.size), STORE_TIMEOUT, "reading a message");
   const mid = messageIdOf(message.header) ?? id;
   const common = { direction, key, size: message.size, at: receipt.at, mid, extracted, receipt: facts };
   const entries: { shard: number; entry: IndexEntry }[] = [];

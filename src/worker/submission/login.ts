@@ -3,6 +3,7 @@ import type { Login, LoginAnswer } from "../../core/protocol/gateway/login.ts";
 import type { Env } from "../env.ts";
 import { SECRET_LENGTH, sha256 } from "../identity/random-secret.ts";
 import { signIn } from "../identity/sign-in.ts";
+import { SignInThrottle } from "../identity/throttle.ts";
 import { directory } from "../store/directory.ts";
 import { findRelayLogin } from "../store/relays.ts";
 import { findLogins } from "../store/sessions.ts";
@@ -25,21 +26,27 @@ const throttled = (seconds: number) => refused(454, "4.7.0", `Too many wrong pas
 export async function logIn(env: Env, login: Login, now: number): Promise<LoginAnswer> {
   try {
     const name = login.username.trim().toLowerCase();
-    return RELAY_LOGIN.test(name)
-      ? await relayLogin(env, name, login.password, now)
-      : await personLogin(env, login, now);
+    return RELAY_LOGIN.test(name) ? await relayLogin(env, name, login, now) : await personLogin(env, login, now);
   } catch (error) {
     console.error("a login on a submission port could not be looked at", String(error));
     return later;
   }
 }
 
-/** 160 random bits need no throttle. */
-async function relayLogin(env: Env, name: string, password: string, now: number): Promise<LoginAnswer> {
+/** Of this isolate. 160 random bits are not guessed: it is the directory that is not to be asked in vain. */
+const throttle = new SignInThrottle();
+
+async function relayLogin(env: Env, name: string, { password, ip }: Login, now: number): Promise<LoginAnswer> {
+  const wait = throttle.wait(name, ip, now);
+  if (wait > 0) return throttled(Math.ceil(wait / 1000));
   const relay = await findRelayLogin(directory(env), name);
   const given = await sha256(password.slice(0, SECRET_LENGTH + 1));
   // Digests are compared: time tells nothing of use.
-  if (!relay?.hash || relay.hash !== given) return wrong;
+  if (!relay?.hash || relay.hash !== given) {
+    throttle.failed(name, ip, now);
+    return wrong;
+  }
+  throttle.succeeded(name, ip);
   const ticket = await writeTicket(env, { kind: "relay", id: relay.id, stamp: await stampOf(relay.hash) }, now);
   return { kind: "known", ticket };
 }

@@ -344,13 +344,14 @@ describe("where our own stores fail, the server keeps it and sends it again", ()
 
   it.each<[string, () => Partial<Env>, string]>([
     ["R2 takes nothing", () => ({ MAIL: refusing("put") }), "message"],
-    ["R2 gives nothing", () => ({ MAIL: refusing("get") }), "message"],
+    ["R2 gives nothing of a large one", () => ({ MAIL: refusing("get") }), "large message"],
     ["R2 takes nothing of what cannot be read", () => ({ MAIL: refusing("put") }), "unreadable"],
   ])("%s", async (_name, broken, kind) => {
     count++;
     const subject = `Failing sigma${count}`;
-    const sent = message({ subject });
-    const mail = octets(kind === "message" ? report(envelope(ann, bob), sent) : sent);
+    const body = kind === "large message" ? `${"x".repeat(70)}\r\n`.repeat(16_000) : "Hello.\r\n";
+    const sent = message({ subject, body });
+    const mail = octets(kind !== "unreadable" ? report(envelope(ann, bob), sent) : sent);
     const first = await send([reports], mail, { env: failing(broken()) });
     expect(first.final).toMatchObject({ code: 451, enhanced: "4.3.0" });
     expect((await send([reports], mail)).final?.code).toBe(250);

@@ -48,6 +48,16 @@ describe("a server's login", () => {
   });
 });
 
+it("a server with a wrong password has to wait after a few times, and so does not ask the directory for ever", async () => {
+  const made = await make({ login: true });
+  const ip = "198.41.0.98";
+  const answers: LoginAnswer[] = [];
+  for (let times = 0; times < 7; times++) answers.push(await login(made.username, "wrong", ip));
+  expect(answers.at(-1)).toMatchObject({ code: 454, enhanced: "4.7.0" });
+  // From elsewhere its right password is good all the same.
+  expect(await login(made.username, made.password)).toMatchObject({ kind: "known" });
+});
+
 describe("a person's login", () => {
   it("with the password of their mailbox is known, until the password is another", async () => {
     await addUser("ann@example.org");
