@@ -183,6 +183,46 @@ describe("a domain with an MTA-STS policy", () => {
   });
 });
 
+it("a domain with a policy on the web is told to the Worker as one whose certificate counts", async () => {
+  const web = createServer(testCertificate("policy"), (_request, response) =>
+    response.writeHead(200, { "content-type": "text/plain" }).end(FILE),
+  );
+  await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void web.close());
+  const names = await startNameServer({
+    "sts.test": {
+      mx: [
+        [10, "evil.test"],
+        [20, "mx.sts.test"],
+      ],
+    },
+    "_mta-sts.sts.test": { txt: ["v=STSv1; id=20261124T000000;"] },
+    "mta-sts.sts.test": { a: ["127.0.0.1"] },
+  });
+  onTestFinished(() => names.close());
+  const { port } = web.address() as AddressInfo;
+  const relay = await listenRelay(
+    {
+      ...RECEIVING,
+      worker: new URL("http://127.0.0.1:9"),
+      secrets: [SECRET],
+      tls: null,
+      relay: {
+        host: "127.0.0.1",
+        port: 0,
+        tls: false,
+        privateNames: true,
+        nameServers: [names.address],
+        mxHostPort: 25,
+      },
+    },
+    { connections: 1, connectionsPerHost: 1, connectionsPerMx: 1, policies: { port, ca: testAuthority() } },
+  );
+  onTestFinished(() => relay.close());
+  const answer = readMxAnswer(await (await get(relay, "/mx?domain=sts.test")).json());
+  expect(answer).toMatchObject({ kind: "hosts", hosts: ["mx.sts.test"], tls: "verified" });
+});
+
 describe("a policy file over HTTPS", () => {
   async function web(
     certificate: "policy" | "trusted",

@@ -273,6 +273,20 @@ it("hosts of strangers' mail have connections of their own, fewer to each", asyn
   expect((await Tunnel.connected(relay, port)).reports).toEqual([{ op: "connected" }]);
 });
 
+it.each([
+  ["an IPv6 address alone", { aaaa: ["0:0:0:0:0:0:0:1"] }],
+  ["an IPv4 address where nobody listens, and an IPv6 address", { a: ["127.0.0.9"], aaaa: ["0:0:0:0:0:0:0:1"] }],
+])("a host with %s is reached", async (_name, records) => {
+  const relay = await start({ privateNames: true, nameServers: [await nameServer({ "mx.example.net": records })] });
+  const server = createServer((socket) => socket.end("220 six\r\n")).listen(0, "::1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const tunnel = await Tunnel.open(relay);
+  tunnel.say({ op: "connect", host: "mx.example.net", port, limit: 5_000, private: false, mx: { verify: false } });
+  await vi.waitFor(() => expect(tunnel.octets.toString()).toBe("220 six\r\n"), { timeout: 5_000 });
+});
+
 describe("the octets", () => {
   it("go both ways as they are, in order, however they are cut", async () => {
     const port = await origin((socket) => socket.pipe(socket));

@@ -145,6 +145,42 @@ describe("whoever has not logged in", () => {
   });
 });
 
+describe("a stranger who does not wait for replies", () => {
+  /** RFC 2920: all at once, as if each had been taken. */
+  const ALL = (from: string, to: string) =>
+    `MAIL FROM:<${from}>\r\nRCPT TO:<${to}>\r\nDATA\r\nSubject: x\r\n\r\nMAIL FROM:<${from}>\r\n.\r\nNOOP\r\n`;
+
+  it.each([
+    ["as a user of ours", "ann@example.org", "victim@example.com"],
+    ["with the null sender", "", "victim@example.com"],
+    ["by a source route", "a@example.net", "@example.org,@gw.test:victim@example.com"],
+    ["by the percent hack", "a@example.net", "victim%example.com@example.org"],
+    ["by a quoted local part", "a@example.net", '"victim@example.com"@example.org'],
+    ["by a bang path", "a@example.net", "example.com!victim@example.org"],
+  ])("%s has none of it taken", async (_name, from, to) => {
+    const { port, heard } = await start(true);
+    const client = await implicit(port);
+    client.write(ALL(from, to));
+    const replies: string[] = [];
+    while (!replies.at(-1)?.startsWith("250 ")) replies.push((await client.reply()) ?? "250 it hung up");
+    expect(replies.slice(0, 3).map((reply) => reply.slice(0, 3))).toEqual(["530", "503", "503"]);
+    expect(replies.some((reply) => reply.startsWith("354"))).toBe(false);
+    expect(heard.messages).toEqual([]);
+    expect(ops(heard)).not.toContain("data");
+  });
+
+  it("nor does one who sends commands behind STARTTLS in clear text (RFC 3207 §6)", async () => {
+    const { port, heard } = await start(false);
+    const client = await SmtpClient.greet(port);
+    client.write(`STARTTLS\r\n${plain("ann@example.org", "right")}\r\nMAIL FROM:<ann@example.org>\r\n`);
+    expect(await client.reply()).toMatch(/^220 /);
+    await client.startTls();
+    await client.command("EHLO client.example.net");
+    expect(await client.command("MAIL FROM:<ann@example.org>")).toMatch(/^530 /);
+    expect(heard.messages).toEqual([]);
+  });
+});
+
 describe("a message", () => {
   it("with a bare CR or LF is refused, and what stands behind it is no command", async () => {
     const { port, heard } = await start(true);

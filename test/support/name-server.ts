@@ -1,9 +1,11 @@
-/** A name server of the test's own, over UDP on loopback: A, MX and TXT of the names that it is given. */
+/** A name server of the test's own, over UDP on loopback: A, AAAA, MX and TXT of the names that it is given. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
 export interface Records {
   readonly a?: readonly string[];
+  /** In full: eight groups. */
+  readonly aaaa?: readonly string[];
   /** Preference and host; the host `.` is the root (RFC 7505). */
   readonly mx?: readonly (readonly [number, string])[];
   readonly txt?: readonly string[];
@@ -20,7 +22,7 @@ export interface NameServer {
   close(): void;
 }
 
-const TYPES: Readonly<Record<number, keyof Records>> = { 1: "a", 15: "mx", 16: "txt" };
+const TYPES: Readonly<Record<number, keyof Records>> = { 1: "a", 15: "mx", 16: "txt", 28: "aaaa" };
 const NO_ERROR = 0;
 const SERVER_FAILURE = 2;
 const NO_SUCH_NAME = 3;
@@ -57,10 +59,12 @@ function nameAt(query: Buffer, start: number): { name: string; end: number } {
   return { name: labels.join("."), end: at + 1 };
 }
 
-function answersOf({ a = [], mx = [], txt = [] }: Records, type: number): Buffer[] {
+function answersOf({ a = [], aaaa = [], mx = [], txt = [] }: Records, type: number): Buffer[] {
   switch (TYPES[type]) {
     case "a":
       return a.map((ip) => Buffer.from(ip.split(".").map(Number)));
+    case "aaaa":
+      return aaaa.map((ip) => Buffer.from(ip.split(":").flatMap(hex)));
     case "mx":
       return mx.map(([preference, host]) => {
         const head = Buffer.alloc(2);
@@ -79,6 +83,11 @@ function record(type: number, data: Buffer): Buffer {
   const head = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 9, 0, 0]);
   head.writeUInt16BE(data.length, 10);
   return Buffer.concat([head, data]);
+}
+
+function hex(group: string): number[] {
+  const value = Number.parseInt(group, 16);
+  return [value >> 8, value & 255];
 }
 
 function encoded(host: string): Buffer {
