@@ -2,6 +2,7 @@
  * Postfix as an organisation's server that has Holdfast as its smart host and sends it copies of its mail; and another Postfix as the
  * server of the strangers that it writes to, found by their domains' MX records.
  */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { type NameServer, startNameServer } from "../support/name-server.ts";
 import { Postfix } from "../support/postfix.ts";
 
 const DOMAIN = "example.org";
+const PASSWORD = "correct horse battery staple";
 const folder = mkdtempSync(join(tmpdir(), "holdfast-smart-host-"));
 let names: NameServer;
 let strangers: Postfix;
@@ -56,7 +58,7 @@ beforeAll(async () => {
     origin: { transport: "smtp", host: "127.0.0.1", port: organisation.port, tls: "none" },
     outgoing: { transport: "gateway" },
   });
-  await service.call("PUT", `/api/domains/${DOMAIN}/mailboxes/ann@${DOMAIN}`, { covered: true });
+  await service.call("PUT", `/api/domains/${DOMAIN}/mailboxes/ann@${DOMAIN}`, { covered: true, password: PASSWORD });
   const relay = await service.call<{ username: string; password: string }>("POST", `/api/domains/${DOMAIN}/relays`, {
     login: true,
   });
@@ -202,6 +204,71 @@ describe("an organisation's Postfix that sends through us", () => {
     organisation.flush();
     await until("the message", () => withSubject(strangers, "locked-out").length === 1);
   });
+});
+
+describe("a person's mail program", () => {
+  interface Answer {
+    readonly status: number | null;
+    readonly said: string;
+  }
+
+  /** swaks (Perl) and smtplib (Python), over either port. */
+  const PROGRAMS: Record<string, (from: string, password: string, subject: string) => Answer> = {
+    "swaks with STARTTLS": (from, password, subject) => {
+      const { host, port } = service.addresses.submission;
+      const auth = ["--auth", "PLAIN", "--auth-user", `ann@${DOMAIN}`, "--auth-password", password];
+      const mail = ["--from", from, "--to", "zoe@example.net", "--header", `Subject: ${subject}`];
+      return run("swaks", ["--server", `${host}:${port}`, "--tls", ...auth, ...mail, "--h-From", `<${from}>`]);
+    },
+    "smtplib with TLS at once": (from, password, subject) => {
+      const { host, port } = service.addresses.submissions;
+      const script = `
+import smtplib, ssl, sys
+from email.message import EmailMessage
+host, port, sender, password, subject = sys.argv[1:]
+context = ssl.create_default_context()
+context.check_hostname = False
+context.verify_mode = ssl.CERT_NONE
+message = EmailMessage()
+message["From"] = sender
+message["To"] = "Zoë <zoe@example.net>"
+message["Subject"] = subject
+message.set_content("Grüße")
+with smtplib.SMTP_SSL(host, int(port), context=context) as server:
+    server.login("ann@${DOMAIN}", password)
+    server.send_message(message)
+`;
+      return run("python3", ["-c", script, host, String(port), from, password, subject]);
+    },
+  };
+
+  function run(program: string, args: readonly string[]): Answer {
+    const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", timeout: 60_000 });
+    return { status, said: `${stdout}${stderr}` };
+  }
+
+  it.each(Object.keys(PROGRAMS))(
+    "%s sends with the password of the mailbox, as its owner and nobody else",
+    async (name) => {
+      const send = PROGRAMS[name] ?? (() => ({ status: null, said: "no such program" }));
+      const subject = `By ${name}`;
+      expect(send(`ann@${DOMAIN}`, "wrong", subject)).toMatchObject({ said: expect.stringContaining("5.7.8") });
+      expect(send(`boss@${DOMAIN}`, PASSWORD, subject)).toMatchObject({ said: expect.stringContaining("5.7.1") });
+      expect(send(`ann@${DOMAIN}`, PASSWORD, subject)).toMatchObject({ status: 0 });
+      await until("the message", () => withSubject(strangers, subject).length === 1);
+      const { token } = await service.call<{ token: string }>("POST", "/api/session", {
+        email: `ann@${DOMAIN}`,
+        password: PASSWORD,
+      });
+      const sent = await service.call<{ items: { subject: string }[] }>(
+        "GET",
+        "/api/mail/messages?folder=sent",
+        undefined,
+        token,
+      );
+      expect(sent.items.filter((item) => item.subject === subject)).toHaveLength(1);
+    },
+  );
 });
 
 describe("an organisation's Postfix that sends us copies", () => {
