@@ -492,5 +492,3 @@ export const MAX_ARCHIVED_AUTHORS = 10;
 export const MAX_JOURNAL_RECIPIENTS = 2_000;
 /** Octets of the text of a journal report: that many recipients, with the lists that they come from. */
 export const MAX_JOURNAL_TEXT_BYTES = 1024 * 1024;
-/** Covered mailboxes of one journalled message that are looked up at once: six connections are an invocation's. */
-export const JOURNAL_PLANS = 5;

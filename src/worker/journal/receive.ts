@@ -113,11 +113,10 @@ async function storeLarge(
   if (unstored !== null) throw unstored;
 }
 
-async function keepFor({ env, ctx, journal }: JournalMail, message: Journalled, { receipt }: Stored): Promise<Reply> {
+async function keepFor({ env, journal }: JournalMail, message: Journalled, { receipt }: Stored): Promise<Reply> {
   // It came through us on its way to the customer's server, and was archived then.
   if (isFromUs(message.header, env.HOSTNAME)) return replies.accepted(receipt.id);
-  const shares = await sharesOf(env, ctx, message, journal.domains);
-  if (shares === null) return replies.noPlan;
+  const shares = await sharesOf(env, message, journal.domains);
   const { id: _, ...rest } = receipt;
   await keepShares({ env, message, domain: journal.domainName, receipt: rest }, shares);
   return replies.accepted(receipt.id);

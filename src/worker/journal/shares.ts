@@ -1,7 +1,7 @@
 /** Whose a journalled message is: outgoing for those who sent it, incoming for colleagues who have it. */
-import { parseAddress } from "../../core/address.ts";
-import { JOURNAL_PLANS } from "../../core/limits.ts";
-import { planFor } from "../decide/plan.ts";
+import { lookupLocals, parseAddress, splitAddress } from "../../core/address.ts";
+import { resolveRecipient } from "../decide/recipient.ts";
+import { entryFor } from "../domain/directory.ts";
 import type { Env } from "../env.ts";
 import type { Journalled } from "./read.ts";
 
@@ -21,52 +21,49 @@ export interface Shares {
 }
 
 /**
+ * The directory is asked once for each domain, however many recipients there are: of a message to all of a company some thousands.
  * @param domains whose mail the journal address keeps, in normal form
- * @returns null where nobody can say now
+ * @throws where the directory does not answer
  */
 export async function sharesOf(
   env: Env,
-  ctx: Pick<ExecutionContext, "waitUntil">,
   { authors, recipients }: Pick<Journalled, "authors" | "recipients">,
   domains: readonly string[],
-): Promise<Shares | null> {
-  if (!authors.some((author) => isAmong(author, domains))) return { out: [], in: [] };
-  const sent = await holdersOf(env, ctx, authors, domains);
-  const had = await holdersOf(env, ctx, recipients, domains);
-  return sent && had && { out: sent, in: had };
-}
-
-async function holdersOf(
-  env: Env,
-  ctx: Pick<ExecutionContext, "waitUntil">,
-  addresses: readonly string[],
-  domains: readonly string[],
-): Promise<Share[] | null> {
-  const shares = new Map<number, Share>();
-  const theirs = addresses.filter((address) => isAmong(address, domains));
-  for (let at = 0; at < theirs.length; at += JOURNAL_PLANS) {
-    const some = theirs.slice(at, at + JOURNAL_PLANS);
-    const plans = await Promise.all(some.map((address) => planFor(env, ctx, normal(address))));
-    for (const [index, plan] of plans.entries()) {
-      if (plan === "unavailable") return null;
-      if (plan === "unknown_domain" || plan.recipient.status !== "covered") continue;
-      const domain = plan.domain.id;
-      for (const { account, shard } of plan.recipient.holders) {
-        // postmaster@ without a mailbox, in an outage: the panel's own is no mailbox of anybody's mail.
-        if (account > 0 && !shares.has(account))
-          shares.set(account, { account, shard, domain, address: some[index] ?? "" });
+): Promise<Shares> {
+  const [sent, had] = [among(authors, domains), among(recipients, domains)];
+  if (sent.length === 0) return { out: [], in: [] };
+  const shares = { out: new Map<number, Share>(), in: new Map<number, Share>() };
+  for (const domain of new Set([...sent, ...had].map((one) => one.domain))) {
+    const locals = [...sent, ...had].filter((one) => one.domain === domain).flatMap(({ local }) => lookupLocals(local));
+    const entry = await entryFor(env, domain, [...new Set(locals)]);
+    if (!entry) continue;
+    for (const [direction, addresses] of [["out", sent] as const, ["in", had] as const]) {
+      for (const { local, address } of addresses.filter((one) => one.domain === domain)) {
+        // As in normal mode: postmaster@ without a mailbox is nobody's.
+        const found = resolveRecipient(entry.facts, "normal", local, (form) => entry.holders.get(form) ?? []);
+        if (found.status !== "covered") continue;
+        for (const { account, shard } of found.holders) {
+          if (shares[direction].has(account)) continue;
+          shares[direction].set(account, { account, shard, domain: entry.facts.id, address });
+        }
       }
     }
   }
-  return [...shares.values()];
+  return { out: [...shares.out.values()], in: [...shares.in.values()] };
 }
 
-function isAmong(address: string, domains: readonly string[]): boolean {
-  const parsed = parseAddress(address);
-  return parsed.ok && domains.includes(parsed.value.domain);
+interface Theirs {
+  /** As it was written. */
+  readonly address: string;
+  readonly local: string;
+  /** In normal form. */
+  readonly domain: string;
 }
 
-function normal(address: string): string {
-  const parsed = parseAddress(address);
-  return parsed.ok ? parsed.value.address : address;
+function among(addresses: readonly string[], domains: readonly string[]): Theirs[] {
+  return addresses.flatMap((address) => {
+    const parsed = parseAddress(address);
+    if (!parsed.ok || !domains.includes(parsed.value.domain)) return [];
+    return [{ address, local: splitAddress(parsed.value.address)?.local ?? "", domain: parsed.value.domain }];
+  });
 }

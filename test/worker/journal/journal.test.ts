@@ -136,6 +136,27 @@ describe("a journal report", () => {
     expect(await objects()).toBe(before + 1);
   });
 
+  it("of a message to all of a company is a copy for each who is covered, octets for a hundred of them together", async () => {
+    const company = "company.example.org";
+    await createOrganisation(company);
+    const boxes = Array.from({ length: 250 }, (_, at) => ({ address: `staff${at}@${company}`, covered: true }));
+    await must("POST", `/api/domains/${company}/mailboxes`, { mailboxes: boxes });
+    const to = String((await must("POST", `/api/domains/${company}/journal-addresses`, { format: "reports" })).address);
+    const sent = message({ from: `ann@${company}`, to: `all@${company}`, subject: "Company omega" });
+    const before = await objects();
+    const recipients = boxes.map(({ address }) => address).concat(`bob@${company}`, `dan@${company}`);
+    const { final } = await send([to], octets(report(envelope(`ann@${company}`, ...recipients), sent)));
+    expect(final?.code).toBe(250);
+    const copies = env.SHARD_0.prepare(
+      "SELECT direction, count(*) AS n FROM message WHERE subject = 'Company omega' GROUP BY direction ORDER BY direction",
+    );
+    expect((await copies.all()).results).toEqual([
+      { direction: "in", n: 251 },
+      { direction: "out", n: 1 },
+    ]);
+    expect(await objects()).toBe(before + 4);
+  });
+
   it("of what was sent on somebody's behalf is in both archives", async () => {
     const text = [`Sender: ${bob}`, `On-Behalf-Of: ${ann}`, "Subject: x", "To: zoe@example.net"];
     await send([reports], octets(report(text, message({ subject: "Behalf delta" }))));
