@@ -171,13 +171,9 @@ export async function listenSmtp(
 
   async function begin(from: SMTPServerAddress, session: SMTPServerSession, done: Done): Promise<void> {
     try {
-      const { transaction } = await transactionOf(session, from);
-      const answer = await transaction.begun();
-      if (answer.code < 300) return done();
-      leave(session);
-      replies.answer(done, answer);
+      await transactionOf(session, from);
+      done();
     } catch (error) {
-      leave(session);
       replies.answer(done, failed(error));
     }
   }
@@ -228,6 +224,13 @@ export async function listenSmtp(
     if (gone.has(session)) {
       transaction.abort();
       throw new WorkerUnavailableError("the sender went away");
+    }
+    if (submitter) {
+      const answer = await transaction.begun();
+      if (answer.code >= 300) {
+        transaction.abort();
+        throw new RefusedError(answer);
+      }
     }
     const opened = { transaction, envelope, accepted: 0 };
     open.set(session, opened);
@@ -286,7 +289,18 @@ function smtputf8(session: SMTPServerSession): boolean {
   return (session.envelope as { smtpUtf8?: boolean }).smtpUtf8 === true;
 }
 
+/** Whoever speaks may not, in the Worker's words. */
+class RefusedError extends Error {
+  override readonly name = "RefusedError";
+  readonly reply: Reply;
+  constructor(reply: Reply) {
+    super(`refused: ${reply.code}`);
+    this.reply = reply;
+  }
+}
+
 function failed(error: unknown): Reply {
+  if (error instanceof RefusedError) return error.reply;
   console.error(`a transaction failed: ${error instanceof Error ? error.message : String(error)}`);
   return unavailable;
 }

@@ -2,7 +2,9 @@
  * Postfix as an organisation's server that has Holdfast as its smart host and sends it copies of its mail; and another Postfix as the
  * server of the strangers that it writes to, found by their domains' MX records.
  */
+
 import { spawnSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -198,11 +200,24 @@ describe("an organisation's Postfix that sends through us", () => {
       () => /locked-out|535 5\.7\.8/.test(organisation.log()) && organisation.log().includes("535 5.7.8"),
     );
     expect(organisation.queued()).toBe(1);
-    // Now it is known by its address.
-    await service.call("POST", `/api/domains/${DOMAIN}/relays`, { address: "127.0.0.1" });
-    organisation.set("smtp_sasl_auth_enable = no");
+    // Now it is known by the certificate that it shows, whoever signed it.
+    const certificate = new X509Certificate(testCertificate("stranger").cert).fingerprint256;
+    await service.call("POST", `/api/domains/${DOMAIN}/relays`, { certificate });
+    organisation.set(
+      "smtp_sasl_auth_enable = no",
+      `smtp_tls_cert_file = ${join(folder, "cert.pem")}`,
+      `smtp_tls_key_file = ${join(folder, "key.pem")}`,
+    );
     organisation.flush();
     await until("the message", () => withSubject(strangers, "locked-out").length === 1);
+
+    // And by its address alone.
+    organisation.set("smtp_tls_cert_file =", "smtp_tls_key_file =");
+    await hand(`ann@${DOMAIN}`, ["zoe@example.net"], letter("by-address", "Hi\r\n"));
+    await until("the refusal", () => organisation.log().includes("530 5.7.0"));
+    await service.call("POST", `/api/domains/${DOMAIN}/relays`, { address: "127.0.0.1" });
+    await hand(`ann@${DOMAIN}`, ["zoe@example.net"], letter("by-address-now", "Hi\r\n"));
+    await until("the message", () => withSubject(strangers, "by-address-now").length === 1);
   });
 });
 

@@ -145,6 +145,36 @@ describe("whoever has not logged in", () => {
   });
 });
 
+describe("where the Worker goes away after MAIL", () => {
+  it("whoever may send is asked about anew, and the message goes", async () => {
+    const { port, heard } = await start(true);
+    const client = await implicit(port);
+    await client.command(plain("a@b.test", "right"));
+    expect(await client.command("MAIL FROM:<a@b.test>")).toMatch(/^250 /);
+    for (const socket of heard.open) socket.terminate();
+    await vi.waitFor(() => expect(heard.open.size).toBe(0));
+    expect(await client.command("RCPT TO:<c@d.test>")).toMatch(/^250 2\.1\.5 /);
+    expect(await client.command("DATA")).toMatch(/^354 /);
+    expect(await client.command("Subject: x\r\n\r\nHi\r\n.")).toBe("250 2.0.0 Accepted as 01TEST");
+    expect(heard).toMatchObject({ opened: 2, messages: [expect.anything()] });
+  });
+
+  it("whoever may not send any more hears so at the next command", async () => {
+    let asked = 0;
+    const { port, heard } = await start(true, {
+      ...SCRIPT,
+      mail: () => (++asked === 1 ? { code: 250, enhanced: "2.1.0", text: "Sender ok" } : NOBODY),
+    });
+    const client = await implicit(port);
+    await client.command(plain("a@b.test", "right"));
+    expect(await client.command("MAIL FROM:<a@b.test>")).toMatch(/^250 /);
+    for (const socket of heard.open) socket.terminate();
+    await vi.waitFor(() => expect(heard.open.size).toBe(0));
+    expect(await client.command("RCPT TO:<c@d.test>")).toBe("530 5.7.0 Authentication required");
+    expect(await client.command("DATA")).toMatch(/^503 /);
+  });
+});
+
 describe("a stranger who does not wait for replies", () => {
   /** RFC 2920: all at once, as if each had been taken. */
   const ALL = (from: string, to: string) =>
