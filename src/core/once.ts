@@ -20,3 +20,15 @@ export async function onceKey(envelope: Pick<Envelope, "from" | "to">, content: 
     .replaceAll("+", "-")
     .replaceAll("/", "_");
 }
+
+/**
+ * A guess must not keep its sender's next try from being delivered: its row has a name that no arrival looks for.
+ * @param once as `onceKey` has it
+ */
+export const guessName = (once: string): string => `?${once}`;
+
+/**
+ * Nor may what somebody has sent: a message to oneself is sent and comes, with one envelope and the same octets, and it is not to
+ * be taken for a repeat when it comes.
+ */
+export const sentName = (once: string): string => `>${once}`;

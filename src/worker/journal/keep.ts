@@ -7,7 +7,7 @@ import { parseAddress } from "../../core/address.ts";
 import { MAX_ENVELOPE_METADATA_BYTES, MAX_RECIPIENTS, STORE_TIMEOUT } from "../../core/limits.ts";
 import { mailboxes } from "../../core/mime/addresses.ts";
 import { lastHopTraceEnd, messageIdOf } from "../../core/mime/header.ts";
-import { onceKey } from "../../core/once.ts";
+import { guessName, onceKey, sentName } from "../../core/once.ts";
 import { extract } from "../archive/extract.ts";
 import type { IndexEntry } from "../archive/index.ts";
 import { indexOn } from "../archive/index-on.ts";
@@ -73,7 +73,8 @@ async function keep(
   const entries: { shard: number; entry: IndexEntry }[] = [];
   for (const { account, shard, domain: number, address } of shares) {
     const to = direction === "out" ? (recipients[0] ?? "") : address;
-    const once = await onceKey({ from, to }, digest);
+    // Names that no arrival looks for, and that a reindex gives: a copy of a message must not keep the message itself from coming.
+    const once = (direction === "out" ? sentName : guessName)(await onceKey({ from, to }, digest));
     const more = direction === "out" ? { recipients } : {};
     entries.push({
       shard,

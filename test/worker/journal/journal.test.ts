@@ -4,6 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Env } from "../../../src/worker/env.ts";
 import { asOperator, call, type Json, OPERATOR } from "../access/client.ts";
 import { createOrganisation, must, type Organisation, send, sendByEmailRouting } from "../receive/organisation.ts";
+import { envelope, type Message, message as messageOf, octets, report } from "./mail.ts";
 
 const D = "journal.example.org";
 let organisation: Organisation;
@@ -19,70 +20,11 @@ beforeAll(async () => {
 });
 beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => undefined));
 
-const octets = (text: string) => new Uint8Array(new TextEncoder().encode(text));
 const ann = `ann@${D}`;
 const bob = `bob@${D}`;
 
-interface Message {
-  readonly from?: string;
-  readonly to?: string;
-  readonly id?: string;
-  readonly subject: string;
-  readonly fields?: readonly string[];
-  readonly body?: string;
-}
-
-function message({
-  from = ann,
-  to = "zoe@example.net",
-  id,
-  subject,
-  fields = [],
-  body = "Hello.\r\n",
-}: Message): string {
-  count++;
-  const head = [
-    ...fields,
-    `From: ${from}`,
-    `To: ${to}`,
-    `Subject: ${subject}`,
-    `Message-ID: <${id ?? `m${count}`}@example.org>`,
-  ];
-  return `${head.join("\r\n")}\r\n\r\n${body}`;
-}
-
-/** An envelope report as Exchange makes it. */
-function report(text: readonly string[], attached: string, encoding = "7bit"): string {
-  return [
-    "X-MS-Journal-Report:",
-    "From: Microsoft Exchange <MicrosoftExchange329e@example.org>",
-    "To: journal@archive.example",
-    "Subject: Quarterly",
-    "Message-ID: <report@journal.report.generator>",
-    "MIME-Version: 1.0",
-    'Content-Type: multipart/mixed; boundary="_frontier_"',
-    "",
-    "--_frontier_",
-    'Content-Type: text/plain; charset="utf-8"',
-    "Content-Transfer-Encoding: quoted-printable",
-    "",
-    ...text.map((line) => line.replaceAll("=", "=3D")),
-    "--_frontier_",
-    "Content-Type: message/rfc822",
-    `Content-Transfer-Encoding: ${encoding}`,
-    "Content-Disposition: attachment",
-    "",
-    `${attached}`,
-    "--_frontier_--",
-    "",
-  ].join("\r\n");
-}
-
-const envelope = (sender: string, ...to: readonly string[]) => [
-  `Sender: ${sender}`,
-  "Subject: x",
-  ...to.map((one) => `To: ${one}`),
-];
+/** From ann, unless it says otherwise. */
+const message = (more: Omit<Message, "from"> & { readonly from?: string }) => messageOf({ from: ann, ...more });
 
 async function found(query: string): Promise<Json[]> {
   return (await asOperator("GET", `/api/archive?${query}`)).body.items as Json[];
@@ -297,6 +239,21 @@ describe("a plain copy", () => {
     const inbound = message({ from: ann, subject: "Inbound omicron", fields: [fields.join("\r\n")] });
     await send([copies], octets(inbound), { from: ann });
     expect(await found(`domain=${D}&q=omicron`)).toEqual([]);
+  });
+});
+
+describe("the message itself, which comes through us after its copy", () => {
+  it.each([
+    ["to a colleague", bob],
+    ["to oneself", ann],
+  ])("is delivered %s: a copy is no message", async (_name, to) => {
+    const sent = message({ subject: `Copied first ${to}`, to });
+    await send([copies], octets(sent), { from: ann });
+    expect((await send([to], octets(sent), { from: ann })).final?.code).toBe(250);
+    const taken = (await organisation.origin.messages()).filter(({ raw }) =>
+      new TextDecoder().decode(raw).includes(`Copied first ${to}`),
+    );
+    expect(taken).toHaveLength(1);
   });
 });
 

@@ -3,6 +3,7 @@
  * has one row, which says what is known best. What somebody noted goes before what is likely.
  */
 import { INDEX_TIMEOUT, MAX_INDEX_TEXT, PLAN_TIMEOUT, REPEAT_WINDOW } from "../../../core/limits.ts";
+import { guessName, sentName } from "../../../core/once.ts";
 import type { Verdict } from "../../../core/verdict.ts";
 import type { DomainRpc } from "../../domain/contract.ts";
 import type { Env } from "../../env.ts";
@@ -25,12 +26,6 @@ export interface ReadCopy {
 
 /** `amended`: the row was there by other octets of the message, and says now what is known of these. */
 export type Written = "indexed" | "present" | "repeat" | "amended" | "failed";
-
-/**
- * A guess must not keep its sender's next try from being delivered: its row has a name that no arrival looks for.
- * @param once see core/once.ts
- */
-export const guessName = (once: string): string => `?${once}`;
 
 /**
  * @param failed takes the error of each copy that alone was not taken
@@ -75,7 +70,7 @@ async function writeDistinct(
   const questions = copies.map(({ entry: { account, mid, once, key } }) => ({
     account,
     mid,
-    names: [once, guessName(once)],
+    names: [once, guessName(once), sentName(once)],
     object: objectName(key),
   }));
   const rows = Map.groupBy(await findSame(db, questions), ({ question }) => question);
@@ -83,11 +78,12 @@ async function writeDistinct(
   for (const [index, one] of copies.entries()) {
     const same = rows.get(index) ?? [];
     const { entry } = one;
-    const real = same.find(({ once }) => once === entry.once);
+    const sent = entry.direction === "out";
+    const real = sent ? undefined : same.find(({ once }) => once === entry.once);
+    const other = sent ? sentName(entry.once) : isGuess(one.verdict) ? guessName(entry.once) : null;
     if (same.some(({ key }) => objectName(key) === objectName(entry.key))) written.set(one, "present");
     else if (real && Math.abs(real.at - entry.at) <= REPEAT_WINDOW) written.set(one, await amend(env, db, one, real));
-    else if (isGuess(one.verdict) && same.some(({ once }) => once === guessName(entry.once)))
-      written.set(one, "repeat");
+    else if (same.some(({ once }) => once === other)) written.set(one, "repeat");
     else inserts.push({ ...one, entry: { ...entry, once: nameFor(one, real) } });
   }
   const byEntry = await insert(db, inserts, failed);
@@ -100,7 +96,11 @@ async function writeDistinct(
 const isGuess = ({ place, by }: Verdict): boolean => by === "guess" && place === "archive";
 
 /** After five days it is another message, as at arrival: the older one gives the name up, or had given it up long ago. */
-function nameFor({ verdict, entry: { once, at, receipt } }: ReadCopy, real: SameMessage | undefined): string {
+function nameFor(
+  { verdict, entry: { once, at, receipt, direction } }: ReadCopy,
+  real: SameMessage | undefined,
+): string {
+  if (direction === "out") return sentName(once);
   if (isGuess(verdict)) return guessName(once);
   return real && real.at > at ? `${once}#${receipt.id}` : once;
 }
