@@ -1,6 +1,7 @@
 /** MTA-STS (RFC 8461): what a domain says of the hosts that take its mail, and of TLS with them. Pure. */
-import { MAX_STS_HOSTS, MAX_STS_LIFE } from "./limits.ts";
+
 import { err, ok, type Result } from "./result.ts";
+import { MAX_STS_HOSTS, MAX_STS_LIFE } from "./send/limits.ts";
 
 export interface StsPolicy {
   /** `enforce`: only to a host that matches, with a verified certificate; `testing` and `none` bind nobody (§5). */

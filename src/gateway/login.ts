@@ -1,8 +1,8 @@
 /** Asks the Worker whether a login is good. */
 import { createHash, randomBytes } from "node:crypto";
-import { LOGIN_TIMEOUT } from "../core/limits.ts";
 import { LOGIN_PATH, type Login, type LoginAnswer, readLoginAnswer } from "../core/protocol/gateway/login.ts";
 import { signRequest } from "../core/protocol/gateway/signature.ts";
+import { LOGIN_TIMEOUT } from "../core/send/limits.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
 /** Never rejects: where nobody can say, it is a temporary failure (RFC 4954 §6). */

@@ -1,6 +1,7 @@
 /** The gateway's own look-up of a domain's hosts: its name servers, its policies, its clock. */
-import { MX_NAME_SERVER_TIMEOUT } from "../core/limits.ts";
+
 import type { MxAnswer } from "../core/protocol/gateway/mx-answer.ts";
+import { MX_NAME_SERVER_TIMEOUT } from "../core/send/limits.ts";
 import type { Relay } from "./configuration.ts";
 import { namedLookup, publicLookup, resolverOf } from "./destination.ts";
 import { findMx } from "./mx-lookup.ts";

@@ -4,17 +4,12 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import {
-  MX_CONNECTIONS_PER_HOST,
-  QUIT_TIMEOUT,
-  RELAY_CONNECTIONS,
-  RELAY_CONNECTIONS_PER_HOST,
-  TUNNEL_FRAME_BYTES,
-} from "../core/limits.ts";
+import { QUIT_TIMEOUT, RELAY_CONNECTIONS, RELAY_CONNECTIONS_PER_HOST, TUNNEL_FRAME_BYTES } from "../core/limits.ts";
 import { MAX_TEXT_FRAME } from "../core/protocol/gateway/frames.ts";
 import { MX_PATH } from "../core/protocol/gateway/mx-answer.ts";
 import { NonceMemory, verifyRequest } from "../core/protocol/gateway/signature.ts";
 import { RELAY_HEALTH_PATH, RELAY_PATH } from "../core/protocol/gateway/tunnel.ts";
+import { MX_CONNECTIONS_PER_HOST } from "../core/send/limits.ts";
 import type { Configuration } from "./configuration.ts";
 import { HostCount } from "./host-count.ts";
 import { mxFinder } from "./mx-finder.ts";

@@ -1,8 +1,8 @@
 /** The MTA-STS policies of strangers' domains (RFC 8461), fetched and remembered. */
 import { request } from "node:https";
 import type { LookupFunction } from "node:net";
-import { MAX_STS_POLICIES, MAX_STS_POLICY_BYTES, STS_AGAIN, STS_FETCH_TIMEOUT } from "../core/limits.ts";
 import { parseStsPolicy, type StsPolicy, stsIdOf } from "../core/mta-sts.ts";
+import { MAX_STS_POLICIES, MAX_STS_POLICY_BYTES, STS_AGAIN, STS_FETCH_TIMEOUT } from "../core/send/limits.ts";
 import { isAbsent } from "./destination.ts";
 
 /** Fetches a policy file. @throws where there is none, or it cannot be had */

@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { SMTPServerSession } from "smtp-server";
-import { MAX_LOGIN_FAILURES } from "../core/limits.ts";
 import type { Submitter } from "../core/protocol/gateway/frames.ts";
 import type { LoginAnswer } from "../core/protocol/gateway/login.ts";
+import { MAX_LOGIN_FAILURES } from "../core/send/limits.ts";
 import type { Configuration } from "./configuration.ts";
 import { logIn } from "./login.ts";
 import type { Connection } from "./replies.ts";

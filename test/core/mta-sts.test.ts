@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MAX_STS_LIFE } from "../../src/core/limits.ts";
 import { parseStsPolicy, type StsPolicy, stsAllows, stsIdOf } from "../../src/core/mta-sts.ts";
+import { MAX_STS_LIFE } from "../../src/core/send/limits.ts";
 
 describe("whether a domain has an MTA-STS policy", () => {
   it.each<[string, string[], string | null]>([

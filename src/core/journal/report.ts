@@ -14,8 +14,9 @@
  * Exchange 2003 has `Recipients:` with all of them on one line. Pure.
  */
 import { parseAddress } from "../address.ts";
-import { MAX_JOURNAL_RECIPIENTS, MAX_PATH_BYTES } from "../limits.ts";
+import { MAX_PATH_BYTES } from "../limits.ts";
 import { err, ok, type Result } from "../result.ts";
+import { MAX_JOURNAL_RECIPIENTS } from "../send/limits.ts";
 
 export interface JournalReport {
   /** As the report has it; empty for the null sender. */

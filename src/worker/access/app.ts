@@ -1,7 +1,8 @@
 /** All that people and scripts may call over HTTP; gateways have routes of their own (gateway/routes.ts). */
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
-import { ANSWER_TIMEOUT, MAX_COMPOSE_BYTES, MAX_REQUEST_BYTES } from "../../core/limits.ts";
+import { ANSWER_TIMEOUT, MAX_REQUEST_BYTES } from "../../core/limits.ts";
+import { MAX_COMPOSE_BYTES } from "../../core/send/limits.ts";
 import { MissingOctetsError } from "../archive/read.ts";
 import { ShardError } from "../search/archive.ts";
 import { DeadlineError, within } from "../store/deadline.ts";

@@ -2,11 +2,12 @@
  * Straight to a stranger's mail server, through a gateway (decision 019): the gateway names the hosts that take a domain's mail and
  * connects, the SMTP client is ours.
  */
-import { MX_ANSWER_TIMEOUT, MX_OPEN_TIME } from "../../core/limits.ts";
+
 import type { Refused, Unavailable } from "../../core/outcome.ts";
 import { MX_PATH, type MxAnswer, readMxAnswer } from "../../core/protocol/gateway/mx-answer.ts";
 import { isOpen, type OpenSession } from "../../core/protocol/smtp/conversation.ts";
 import { openSession } from "../../core/protocol/smtp/open.ts";
+import { MX_ANSWER_TIMEOUT, MX_OPEN_TIME } from "../../core/send/limits.ts";
 import { askGateway, connectByGateway, type RelaySettings, unavailableOf } from "./gateways.ts";
 import { ORIGIN_LIMITS, type OriginOptions } from "./origin.ts";
 import { timing } from "./socket.ts";

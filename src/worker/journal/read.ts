@@ -2,7 +2,7 @@
 
 import { parseJournalReport } from "../../core/journal/report.ts";
 import { findWrapped } from "../../core/journal/wrapped.ts";
-import { MAX_HEADER_BYTES, MAX_JOURNAL_TEXT_BYTES } from "../../core/limits.ts";
+import { MAX_HEADER_BYTES } from "../../core/limits.ts";
 import { mailboxes } from "../../core/mime/addresses.ts";
 import { textOf } from "../../core/mime/charset.ts";
 import { type Header, readHeader } from "../../core/mime/header.ts";
@@ -12,6 +12,7 @@ import type { PartStructure, Structure } from "../../core/mime/structure.ts";
 import { StructureReader } from "../../core/mime/structure-reader.ts";
 import { transferDecoder } from "../../core/mime/transfer.ts";
 import { err, ok, type Result } from "../../core/result.ts";
+import { MAX_JOURNAL_TEXT_BYTES } from "../../core/send/limits.ts";
 import { partOctets } from "../archive/structure.ts";
 import type { Content } from "../receive/content.ts";
 

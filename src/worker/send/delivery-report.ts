@@ -3,9 +3,9 @@
  * that a report that is handed over twice is taken for a repeat.
  */
 import MimeNode from "nodemailer/lib/mime-node";
-import { SEND_EXPIRY, SEND_WARNING } from "../../core/limits.ts";
 import { rfc5322Date } from "../../core/mime/trace.ts";
 import { formatReply, type Outcome } from "../../core/outcome.ts";
+import { SEND_EXPIRY, SEND_WARNING } from "../../core/send/limits.ts";
 import type { OutgoingMessage, OutgoingRecipient } from "../store/outgoing.ts";
 
 export interface ReportFacts {

@@ -1,7 +1,7 @@
 /** The Durable Object that sends a domain's mail: its RPC and its alarm (decision 018). What they mean is decided elsewhere. */
 import { DurableObject } from "cloudflare:workers";
 import { eq } from "drizzle-orm";
-import { FIRST_SEND_RETRY } from "../../core/limits.ts";
+import { FIRST_SEND_RETRY } from "../../core/send/limits.ts";
 import { logEvent } from "../domain/ask.ts";
 import type { NewEvent } from "../domain/contract.ts";
 import type { Env } from "../env.ts";

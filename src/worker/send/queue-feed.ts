@@ -1,5 +1,5 @@
 /** What is due in a domain's queue, over all shards, as jobs: parcels to be sent, and failures to be told of. */
-import { QUEUE_PAGE } from "../../core/limits.ts";
+import { QUEUE_PAGE } from "../../core/send/limits.ts";
 import type { Env } from "../env.ts";
 import {
   type OutgoingMessage,

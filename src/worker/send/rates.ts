@@ -3,7 +3,7 @@
  * its limit a mailbox is stopped, what it has queued stays there, until an administrator has looked.
  */
 import { and, eq, gte, lt } from "drizzle-orm";
-import { DOMAIN_DAY, DOMAIN_HOUR, OTHERS_DAY, OTHERS_HOUR, USER_DAY, USER_HOUR } from "../../core/limits.ts";
+import { DOMAIN_DAY, DOMAIN_HOUR, OTHERS_DAY, OTHERS_HOUR, USER_DAY, USER_HOUR } from "../../core/send/limits.ts";
 import { rate, stop } from "../store/outbound.schema.ts";
 import type { SendLimits, SubmitRefusal, Writer } from "./contract.ts";
 import type { OutboundDatabase } from "./database.ts";

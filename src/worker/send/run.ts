@@ -2,17 +2,10 @@
  * A run over what is due in a domain's queue: a few connections side by side, each outcome recorded in the object before D1 hears of
  * it (decision 018).
  */
-import {
-  MAX_UNSETTLED,
-  READS_AT_ONCE,
-  SEND_EXPIRY,
-  SEND_LANES,
-  SEND_SLICE_TIME,
-  STOPPED_PAUSE,
-  STORE_TIMEOUT,
-} from "../../core/limits.ts";
+import { READS_AT_ONCE, STORE_TIMEOUT } from "../../core/limits.ts";
 import { receivedField } from "../../core/mime/trace.ts";
-import { afterTry, isLate } from "../../core/outgoing.ts";
+import { MAX_UNSETTLED, SEND_EXPIRY, SEND_LANES, SEND_SLICE_TIME, STOPPED_PAUSE } from "../../core/send/limits.ts";
+import { afterTry, isLate } from "../../core/send/tries.ts";
 import { getRaw } from "../archive/raw.ts";
 import type { NewEvent } from "../domain/contract.ts";
 import type { Env } from "../env.ts";

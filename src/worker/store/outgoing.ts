@@ -1,7 +1,8 @@
 /** The queue of mail on its way out, on the shard of whoever sends it. Its SQL is here; send/ decides. */
-import { INDEX_TIMEOUT, MAX_OUTGOING_PURGED, OUTGOING_DAYS } from "../../core/limits.ts";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import type { RecipientState, Tried } from "../../core/outgoing.ts";
+import { MAX_OUTGOING_PURGED, OUTGOING_DAYS } from "../../core/send/limits.ts";
+import type { RecipientState, Tried } from "../../core/send/tries.ts";
 import type { OutgoingFacts } from "../send/contract.ts";
 import { within } from "./deadline.ts";
 

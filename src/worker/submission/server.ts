@@ -5,9 +5,9 @@
  */
 import { parseAddress } from "../../core/address.ts";
 import type { Client } from "../../core/envelope.ts";
-import { MAX_ARCHIVED_AUTHORS } from "../../core/limits.ts";
 import type { Reply } from "../../core/outcome.ts";
 import { err, ok, type Result } from "../../core/result.ts";
+import { MAX_ARCHIVED_AUTHORS } from "../../core/send/limits.ts";
 import { planFor } from "../decide/plan.ts";
 import type { Env } from "../env.ts";
 import type { MailFrom, MessageSource } from "../receive/contract.ts";

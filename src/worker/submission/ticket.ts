@@ -3,7 +3,7 @@
  * nobody else, and it says nothing. Whom it names is looked up anew each time: what was taken back is worth nothing at once.
  */
 import { z } from "zod";
-import { TICKET_LIFE } from "../../core/limits.ts";
+import { TICKET_LIFE } from "../../core/send/limits.ts";
 import type { Env } from "../env.ts";
 import { sha256 } from "../identity/random-secret.ts";
 import { openSecret, sealSecret } from "../identity/secret.ts";

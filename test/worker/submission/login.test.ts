@@ -1,8 +1,8 @@
 import { env, SELF } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { TICKET_LIFE } from "../../../src/core/limits.ts";
 import type { LoginAnswer } from "../../../src/core/protocol/gateway/login.ts";
 import { signRequest } from "../../../src/core/protocol/gateway/signature.ts";
+import { TICKET_LIFE } from "../../../src/core/send/limits.ts";
 import { sha256 } from "../../../src/worker/identity/random-secret.ts";
 import { logIn } from "../../../src/worker/submission/login.ts";
 import { submitterOf } from "../../../src/worker/submission/submitter.ts";

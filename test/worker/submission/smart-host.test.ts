@@ -1,8 +1,8 @@
 /** A customer's own server sends through us, and nobody else does. */
 import { env } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { OTHERS_HOUR } from "../../../src/core/limits.ts";
 import type { Submitter } from "../../../src/core/protocol/gateway/frames.ts";
+import { OTHERS_HOUR } from "../../../src/core/send/limits.ts";
 import { addDomain, asOperator } from "../access/client.ts";
 import { createSender, flush, type Sender, text } from "../send/sending.ts";
 import { letter, relay, STRANGER, submitAs, ticket } from "./client.ts";

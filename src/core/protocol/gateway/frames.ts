@@ -10,9 +10,10 @@
  * before all octets were sent; then the rest is not sent. Each side checks what the other says.
  */
 import { z } from "zod";
-import { MAX_MESSAGE_BYTES, MAX_PATH_BYTES, MAX_TICKET } from "../../limits.ts";
+import { MAX_MESSAGE_BYTES, MAX_PATH_BYTES } from "../../limits.ts";
 import type { Reply } from "../../outcome.ts";
 import { err, ok, type Result } from "../../result.ts";
+import { MAX_TICKET } from "../../send/limits.ts";
 
 /** A path without its angle brackets. Control characters would end up in headers and logs. */
 const path = z

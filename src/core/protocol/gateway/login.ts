@@ -4,8 +4,8 @@
  * that was taken back is worth nothing at once.
  */
 import { z } from "zod";
-import { MAX_LOGIN, MAX_TICKET } from "../../limits.ts";
 import type { Result } from "../../result.ts";
+import { MAX_LOGIN, MAX_TICKET } from "../../send/limits.ts";
 import { readFrame } from "./frames.ts";
 
 export const LOGIN_PATH = "/gateway/login";

@@ -4,7 +4,7 @@
  * SMTP itself (tunnel.ts).
  */
 import { z } from "zod";
-import { MAX_MX_HOSTS } from "../../limits.ts";
+import { MAX_MX_HOSTS } from "../../send/limits.ts";
 
 export const MX_PATH = "/mx";
 

@@ -1,6 +1,6 @@
 /** In which order the hosts of a domain are tried (RFC 5321 §5.1). Pure: who looks the records up hands them in. */
 import { parseDomain } from "../../address.ts";
-import { MAX_MX_HOSTS } from "../../limits.ts";
+import { MAX_MX_HOSTS } from "../../send/limits.ts";
 
 export interface MxRecord {
   /** As the name server has it; empty or `.` for the root. */

@@ -1,8 +1,8 @@
 /** Addresses to which customers' servers send copies of their mail: made, listed, taken back. */
 import { parseRange } from "../../../core/ip-range.ts";
 import { journalAddress } from "../../../core/journal/address.ts";
-import { MAX_JOURNAL_ADDRESSES, WIDEST_JOURNAL_SOURCE } from "../../../core/limits.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { MAX_JOURNAL_ADDRESSES, WIDEST_JOURNAL_SOURCE } from "../../../core/send/limits.ts";
 import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";

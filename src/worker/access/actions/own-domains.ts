@@ -1,7 +1,7 @@
 /** Further domains that a setting of one domain reaches to: only those that whoever sets it administers. */
 import { parseDomain } from "../../../core/address.ts";
-import { MAX_RELAY_SENDERS } from "../../../core/limits.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { MAX_RELAY_SENDERS } from "../../../core/send/limits.ts";
 import type { Env } from "../../env.ts";
 import { type Principal, scopeOf } from "../../identity/principal.ts";
 import { directory } from "../../store/directory.ts";

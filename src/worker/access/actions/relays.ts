@@ -1,8 +1,8 @@
 /** Customers' own servers that send through us: made, listed, taken back. */
 import { parseRange } from "../../../core/ip-range.ts";
-import { MAX_RELAYS, WIDEST_RELAY_RANGE } from "../../../core/limits.ts";
 import { classifyHost } from "../../../core/origin-host.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
+import { MAX_RELAYS, WIDEST_RELAY_RANGE } from "../../../core/send/limits.ts";
 import { logEvent } from "../../domain/ask.ts";
 import type { Env } from "../../env.ts";
 import type { Principal } from "../../identity/principal.ts";

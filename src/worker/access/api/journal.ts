@@ -1,6 +1,6 @@
 /** Addresses to which customers' servers send copies of their mail (journalling). */
 import { createRoute, z } from "@hono/zod-openapi";
-import { MAX_JOURNAL_SOURCES, MAX_LABEL, MAX_RELAY_SENDERS } from "../../../core/limits.ts";
+import { MAX_JOURNAL_SOURCES, MAX_LABEL, MAX_RELAY_SENDERS } from "../../../core/send/limits.ts";
 import type { JournalRow } from "../../store/journal-addresses.ts";
 import { addJournal, journalsOf, removeJournal } from "../actions/journal.ts";
 import { principalOf } from "../context.ts";

@@ -1,6 +1,6 @@
 /** Customers' own servers that send through us (smart host). */
 import { createRoute, z } from "@hono/zod-openapi";
-import { MAX_LABEL, MAX_RELAY_SENDERS } from "../../../core/limits.ts";
+import { MAX_LABEL, MAX_RELAY_SENDERS } from "../../../core/send/limits.ts";
 import type { RelayRow } from "../../store/relays.ts";
 import { addRelay, relaysOf, removeRelay } from "../actions/relays.ts";
 import { principalOf } from "../context.ts";

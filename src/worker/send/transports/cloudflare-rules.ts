@@ -3,9 +3,9 @@
  * https://developers.cloudflare.com/email-service/platform/limits/ and …/reference/headers/
  */
 import { parseAddress } from "../../../core/address.ts";
-import { CLOUDFLARE_HEADER_BYTES, CLOUDFLARE_MESSAGE_BYTES, CLOUDFLARE_RECIPIENTS } from "../../../core/limits.ts";
 import { mailboxes } from "../../../core/mime/addresses.ts";
 import { type Header, messageIdOf } from "../../../core/mime/header.ts";
+import { CLOUDFLARE_HEADER_BYTES, CLOUDFLARE_MESSAGE_BYTES, CLOUDFLARE_RECIPIENTS } from "../../../core/send/limits.ts";
 
 /** Fields that only Cloudflare may write. */
 const THEIRS = new Set(["received", "return-path", "dkim-signature", "feedback-id", "tls-required", "cfbl-address"]);

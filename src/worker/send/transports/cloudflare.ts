@@ -3,9 +3,9 @@
  * a recipient, since the binding takes one for a raw message.
  */
 import { EmailMessage } from "cloudflare:email";
-import { CLOUDFLARE_SEND_TIMEOUT } from "../../../core/limits.ts";
 import { joined } from "../../../core/mime/joined.ts";
 import type { Outcome, Reply } from "../../../core/outcome.ts";
+import { CLOUDFLARE_SEND_TIMEOUT } from "../../../core/send/limits.ts";
 import type { Env } from "../../env.ts";
 import type { Source } from "../../failback/octets.ts";
 import { within } from "../../store/deadline.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MAX_MX_HOSTS } from "../../../../src/core/limits.ts";
 import { orderMx } from "../../../../src/core/protocol/smtp/mx.ts";
+import { MAX_MX_HOSTS } from "../../../../src/core/send/limits.ts";
 
 const NOBODY = new Set<string>();
 const records = (...list: [number, string][]) => list.map(([priority, exchange]) => ({ priority, exchange }));

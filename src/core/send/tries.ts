@@ -1,7 +1,8 @@
 /** What becomes of one recipient of a message on its way out: tried again with growing pauses, until it is given back. Pure. */
+
+import type { Outcome, Reply } from "../outcome.ts";
+import { nextDelay } from "../retry.ts";
 import { FIRST_SEND_RETRY, LAST_SEND_RETRY, SEND_EXPIRY, SEND_WARNING } from "./limits.ts";
-import type { Outcome, Reply } from "./outcome.ts";
-import { nextDelay } from "./retry.ts";
 
 /** `cancelled`: an administrator took it out of the queue. */
 export type RecipientState = "waiting" | "delivered" | "refused" | "expired" | "cancelled";
