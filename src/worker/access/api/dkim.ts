@@ -1,18 +1,10 @@
 /** The keys that sign a domain's mail (RFC 6376): made here, published in the domain's DNS by whoever runs it. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { logEvent } from "../../domain/ask.ts";
-import { sealSecret } from "../../identity/secret.ts";
-import { dkimRecord, makeDkimKey } from "../../send/dkim.ts";
-import { directory } from "../../store/directory.ts";
-import {
-  activateDkimKey,
-  deleteDkimKey,
-  dkimKeys,
-  insertDkimKey,
-  type PublicDkimKey,
-} from "../../store/outgoing-settings.ts";
+import { dkimRecord } from "../../send/dkim.ts";
+import type { PublicDkimKey } from "../../store/outgoing-settings.ts";
+import { addKey, forgetKey, keysOf, useKey } from "../actions/dkim.ts";
 import { principalOf } from "../context.ts";
-import { notFound, type Problem, problemResponse } from "../problem.ts";
+import { problemResponse } from "../problem.ts";
 import { body, DomainPath, instant, json, newApi, PROBLEMS } from "./api.ts";
 
 const KeySchema = z
@@ -45,7 +37,6 @@ function keyView(domain: string, { selector, publicKey, active, createdAt }: Pub
 const SELECTOR = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const Selector = z.string().regex(SELECTOR, "must be letters, digits and hyphens, at most 63");
 const KeyPath = DomainPath.extend({ selector: z.string() });
-const noKey = (selector: string): Problem => notFound(`key ${JSON.stringify(selector)} of this domain`);
 
 export const dkimApi = newApi();
 
@@ -59,9 +50,9 @@ dkimApi.openapi(
     responses: { 200: json(z.object({ items: z.array(KeySchema) }), "All of them."), ...PROBLEMS },
   }),
   async (c) => {
-    const { id, name } = c.get("domain");
-    const keys = await dkimKeys(directory(c.env), id);
-    return c.json({ items: keys.map((key) => keyView(name, key)) }, 200);
+    const domain = c.get("domain");
+    const keys = await keysOf(c.env, domain);
+    return c.json({ items: keys.map((key) => keyView(domain.name, key)) }, 200);
   },
 );
 
@@ -78,18 +69,9 @@ dkimApi.openapi(
     responses: { 201: json(KeySchema, "Made."), ...PROBLEMS },
   }),
   async (c) => {
-    const { id, name } = c.get("domain");
-    const now = Date.now();
-    const { selector = `holdfast-${instant(now).slice(0, 10).replaceAll("-", "")}` } = c.req.valid("json");
-    const { privateKey, publicKey } = await makeDkimKey();
-    const { encrypted, keyId } = await sealSecret(c.env, privateKey);
-    const key = { domain: id, selector, publicKey, encrypted, keyId, active: false, createdAt: now };
-    if (!(await insertDkimKey(directory(c.env), key))) {
-      const detail = `The domain has a key ${selector} already: choose another selector.`;
-      return problemResponse(c, { status: 409, code: "exists", detail });
-    }
-    await logEvent(c.env, name, { kind: "dkim_key_made", actor: principalOf(c).name, data: { selector } });
-    return c.json(keyView(name, key), 201);
+    const domain = c.get("domain");
+    const made = await addKey(c.env, principalOf(c), domain, c.req.valid("json").selector, Date.now());
+    return made.ok ? c.json(keyView(domain.name, made.value), 201) : problemResponse(c, made.error);
   },
 );
 
@@ -103,11 +85,8 @@ dkimApi.openapi(
     responses: { 204: { description: "It signs." }, ...PROBLEMS },
   }),
   async (c) => {
-    const { id, name } = c.get("domain");
-    const { selector } = c.req.valid("param");
-    if (!(await activateDkimKey(directory(c.env), id, selector))) return problemResponse(c, noKey(selector));
-    await logEvent(c.env, name, { kind: "dkim_key_signs", actor: principalOf(c).name, data: { selector } });
-    return c.body(null, 204);
+    const problem = await useKey(c.env, principalOf(c), c.get("domain"), c.req.valid("param").selector);
+    return problem ? problemResponse(c, problem) : c.body(null, 204);
   },
 );
 
@@ -121,10 +100,7 @@ dkimApi.openapi(
     responses: { 204: { description: "Gone." }, ...PROBLEMS },
   }),
   async (c) => {
-    const { id, name } = c.get("domain");
-    const { selector } = c.req.valid("param");
-    if (!(await deleteDkimKey(directory(c.env), id, selector))) return problemResponse(c, noKey(selector));
-    await logEvent(c.env, name, { kind: "dkim_key_deleted", actor: principalOf(c).name, data: { selector } });
-    return c.body(null, 204);
+    const problem = await forgetKey(c.env, principalOf(c), c.get("domain"), c.req.valid("param").selector);
+    return problem ? problemResponse(c, problem) : c.body(null, 204);
   },
 );
