@@ -1,7 +1,6 @@
 /** What is particular to each way out. */
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Env } from "../../../src/worker/env.ts";
 import { asOperator } from "../access/client.ts";
 import { Clock, createSender, folder, rawOf, type Sender, text, write } from "./sending.ts";
 
@@ -56,95 +55,6 @@ describe("mail to colleagues, and to other domains of this service", () => {
     await clock.run();
     expect(await other.origin.messages()).toHaveLength(1);
     expect(await sender.smartHost.messages()).toEqual([]);
-  });
-});
-
-describe("Cloudflare's Email Service", () => {
-  interface Given {
-    readonly from: string;
-    readonly to: string;
-  }
-  const given: Given[] = [];
-  /** @param said what it answers instead */
-  const service = (said?: { code: string; message: string }) =>
-    ({
-      send: async ({ from, to }: Given) => {
-        if (said) throw Object.assign(new Error(said.message), { code: said.code });
-        given.push({ from, to });
-        return { messageId: "cf-1" };
-      },
-    }) as unknown as SendEmail;
-  const use = async (said?: { code: string; message: string }) => {
-    clock.env = { ...env, SEND_EMAIL: service(said) } as Env;
-    await clock.enter();
-  };
-
-  beforeEach(async () => {
-    given.length = 0;
-    await asOperator("PUT", `/api/domains/${sender.domain}`, { outgoing: { transport: "cloudflare" } });
-    await use();
-  });
-
-  it("is given each recipient outside, and colleagues have theirs at once", async () => {
-    const id = await clock.write({ to: ["zoe@example.net", "yan@example.net", `bob@${sender.domain}`] });
-    await clock.run();
-    const from = `ann@${sender.domain}`;
-    expect(given).toEqual([
-      { from, to: "zoe@example.net" },
-      { from, to: "yan@example.net" },
-    ]);
-    expect(await clock.states(id)).toMatchObject([
-      { state: "delivered", reply: "250 2.0.0 Cloudflare took it as cf-1" },
-      { state: "delivered" },
-      { state: "delivered" },
-    ]);
-    expect(await folder(sender.bob, "inbox")).toHaveLength(1);
-  });
-
-  it("that says no for good is a refusal, all else passes", async () => {
-    await use({ code: "E_RECIPIENT_SUPPRESSED", message: "suppressed" });
-    const refused = await clock.write({ to: ["zoe@example.net"] });
-    await clock.run();
-    expect(await clock.states(refused)).toMatchObject([
-      { state: "refused", reply: "550 5.1.1 Cloudflare: E_RECIPIENT_SUPPRESSED suppressed" },
-    ]);
-    await use({ code: "E_SENDER_NOT_VERIFIED", message: "not onboarded" });
-    await clock.write({ to: ["zoe@example.net"] });
-    await clock.run();
-    const { items } = (await asOperator("GET", `/api/domains/${sender.domain}/outgoing`)).body;
-    expect(items).toMatchObject([
-      { state: "waiting", reply: "Cloudflare did not take it: E_SENDER_NOT_VERIFIED not onboarded" },
-    ]);
-  });
-
-  const octets = (fields: string[], body = "x"): string => `${fields.join("\r\n")}\r\n\r\n${body}\r\n`;
-  const from = () => `From: ann@${sender.domain}`;
-  const message = (id: string) => `Message-ID: <${id}@x>`;
-
-  it.each([
-    ["too large", () => octets([from(), message("a")], "x".repeat(5 * 1024 * 1024)), "larger than 5242880 octets"],
-    [
-      "with a long header",
-      () => octets([from(), message("b"), `Subject: ${"x ".repeat(9000)}`]),
-      "header is larger than 16384",
-    ],
-    ["without a Message-ID", () => octets([from()]), "no Message-ID"],
-    ["that came over other hops", () => octets(["Received: from a by b; x", from(), message("c")]), "a field received"],
-    ["that is signed", () => octets(["DKIM-Signature: v=1", from(), message("d")]), "a field dkim-signature"],
-    ["of another From", () => octets([`From: bob@${sender.domain}`, message("e")]), "From is not the sender"],
-  ])("does not take a message %s, which is said before it is queued", async (_what, made, words) => {
-    const writer = { kind: "system" } as const;
-    const submitted = await clock.submit(made(), { from: `ann@${sender.domain}`, to: ["zoe@example.net"], writer });
-    expect(submitted).toMatchObject({ ok: false, error: { reason: "transport_rules" } });
-    expect(submitted.ok ? "" : submitted.error.detail).toContain(words);
-    // Colleagues have it all the same: it does not go that way.
-    const inside = await clock.submit(made(), { from: `ann@${sender.domain}`, to: [`bob@${sender.domain}`], writer });
-    expect(inside.ok).toBe(true);
-  });
-
-  it("takes at most 50 recipients", async () => {
-    const to = Array.from({ length: 51 }, (_, number) => `r${number}@example.net`);
-    expect(await write(sender.ann, { to })).toMatchObject({ status: 422, body: { code: "transport_rules" } });
   });
 });
 

@@ -7,8 +7,18 @@ import { mailboxes } from "../../../core/mime/addresses.ts";
 import { type Header, messageIdOf } from "../../../core/mime/header.ts";
 import { CLOUDFLARE_HEADER_BYTES, CLOUDFLARE_MESSAGE_BYTES, CLOUDFLARE_RECIPIENTS } from "../../../core/send/limits.ts";
 
-/** Fields that only Cloudflare may write. */
-const THEIRS = new Set(["received", "return-path", "dkim-signature", "feedback-id", "tls-required", "cfbl-address"]);
+/** Fields that only Cloudflare may write (…/reference/headers/#platform-controlled-headers), but for those that every message has. */
+const THEIRS = new Set([
+  "received",
+  "return-path",
+  "dkim-signature",
+  "feedback-id",
+  "tls-required",
+  "tls-report-domain",
+  "tls-report-submitter",
+  "cfbl-address",
+  "cfbl-feedback-id",
+]);
 
 export interface Asked {
   /** Envelope sender. */

@@ -3,6 +3,8 @@
  * a recipient, since the binding takes one for a raw message.
  */
 import { EmailMessage } from "cloudflare:email";
+import { mailboxes } from "../../../core/mime/addresses.ts";
+import { readHeader } from "../../../core/mime/header.ts";
 import { joined } from "../../../core/mime/joined.ts";
 import type { Outcome, Reply } from "../../../core/outcome.ts";
 import { CLOUDFLARE_SEND_TIMEOUT } from "../../../core/send/limits.ts";
@@ -16,14 +18,26 @@ export function cloudflare(env: Env): Transport {
   return { destinationOf: () => "cloudflare", open: () => new CloudflareCarriage(env) };
 }
 
-/** What the service says of this very message or recipient, for good; all else is about the account, or passes. */
+/**
+ * What it says of this very message or recipient, for good, by the code of its error, as the enhanced status of a reply:
+ * https://developers.cloudflare.com/email-service/api/send-emails/workers-api/#error-codes (2026-11). All else is tried again:
+ * limits and failures of the service pass, and what is wrong with the account, its domains or the binding's settings
+ * (E_SENDER_NOT_VERIFIED, E_SENDER_DOMAIN_NOT_AVAILABLE, E_RECIPIENT_NOT_ALLOWED) an administrator mends, and must bounce nobody's mail
+ * until then. E_DELIVERY_FAILED does not say for how long; whose server refuses for good is soon on the suppression list.
+ */
 const FOR_GOOD: ReadonlyMap<string, string> = new Map([
   ["E_VALIDATION_ERROR", "5.6.0"],
   ["E_FIELD_MISSING", "5.6.0"],
-  ["E_HEADER_NOT_ALLOWED", "5.6.0"],
   ["E_CONTENT_TOO_LARGE", "5.3.4"],
-  ["E_RECIPIENT_NOT_ALLOWED", "5.7.1"],
-  ["E_RECIPIENT_SUPPRESSED", "5.1.1"],
+  // Addresses that bounced or whose people complained; for how long, an entry of the list alone says.
+  ["E_RECIPIENT_SUPPRESSED", "5.7.1"],
+  ["E_HEADER_NOT_ALLOWED", "5.6.0"],
+  ["E_HEADER_USE_API_FIELD", "5.6.0"],
+  ["E_HEADER_VALUE_INVALID", "5.6.0"],
+  ["E_HEADER_VALUE_TOO_LONG", "5.6.0"],
+  ["E_HEADER_NAME_INVALID", "5.6.0"],
+  ["E_HEADERS_TOO_LARGE", "5.6.0"],
+  ["E_HEADERS_TOO_MANY", "5.6.0"],
 ]);
 
 class CloudflareCarriage implements Carriage {
@@ -36,6 +50,7 @@ class CloudflareCarriage implements Carriage {
   async carry(parcel: Parcel, beforeDot: BeforeDot): Promise<readonly Verdict[]> {
     return withOctets(parcel, async (source) => {
       const octets = await wholeOf(source);
+      const from = authorIn(octets) ?? parcel.message.sender;
       const verdicts: Verdict[] = [];
       for (const recipient of parcel.recipients) {
         try {
@@ -44,7 +59,7 @@ class CloudflareCarriage implements Carriage {
           verdicts.push(...all([recipient], ours(`it was left before it was sent: ${String(error)}`)));
           continue;
         }
-        verdicts.push({ recipient, outcome: await this.#send(parcel.message.sender, recipient.recipient, octets) });
+        verdicts.push({ recipient, outcome: await this.#send(from, recipient.recipient, octets) });
       }
       return verdicts;
     });
@@ -64,6 +79,12 @@ class CloudflareCarriage implements Carriage {
       return outcomeOf(error);
     }
   }
+}
+
+/** As it is written in From: the binding compares the two letter by letter, and we have ours in normal form. */
+function authorIn(octets: Uint8Array): string | null {
+  const from = readHeader(octets).fields.filter(({ name }) => name === "from");
+  return from.flatMap(({ value }) => mailboxes(value, null))[0]?.address ?? null;
 }
 
 /** Its limit is 5 MiB (cloudflare-rules.ts). */
