@@ -89,14 +89,16 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     const db = shardDb(this.world.env, shard);
     const row = await findQueued(db, known.domain, recipient);
     if (row?.state !== "waiting") return "gone";
-    if (this.#progress.has(shard, recipient)) return "sending";
+    if (this.#progress.has(shard, recipient) || this.#run?.leave(shard, recipient) === false) return "sending";
     const now = this.world.now();
     const { id, attempts } = row;
     const change = { id, attempts, state: "cancelled", at: now, dueAt: tell ? now : null, outcome: null } as const;
     // Recorded here first: a run that has read its row before leaves it alone.
     this.#progress.done(shard, [change], now);
-    await settleRecipients(db, known.domain, [change]);
+    const found = await settleRecipients(db, known.domain, [change]);
     this.#progress.forget(shard, [id]);
+    // It was sent after its row was read.
+    if (found === 0) return "gone";
     const data = { message: row.message.facts.receipt.id, recipient: row.recipient };
     this.#event({ kind: "outgoing_cancelled", actor, data });
     await this.wake(known.name, known.domain);

@@ -34,19 +34,16 @@ export class QueueFeed {
   readonly #domain: number;
   readonly #until: number;
   readonly #ways: Ways;
-  /** False: it is not to be looked at now. */
-  readonly #wanted: (shard: number, row: Queued) => boolean;
   readonly #jobs: Job[] = [];
   #places: Place[] | null = null;
   #reading: Promise<void> | null = null;
 
   /** @param until unix milliseconds: what is due by then */
-  constructor(env: Env, domain: number, until: number, ways: Ways, wanted: (shard: number, row: Queued) => boolean) {
+  constructor(env: Env, domain: number, until: number, ways: Ways) {
     this.#env = env;
     this.#domain = domain;
     this.#until = until;
     this.#ways = ways;
-    this.#wanted = wanted;
   }
 
   /** @returns null where nothing more is due. @throws where D1 does not answer */
@@ -71,8 +68,7 @@ export class QueueFeed {
       const last = page.at(-1);
       place.ended = page.length < QUEUE_PAGE;
       if (last?.dueAt !== null && last?.dueAt !== undefined) place.after = { dueAt: last.dueAt, id: last.id };
-      const rows = page.filter((row) => this.#wanted(place.shard, row));
-      this.#jobs.push(...(await this.#jobsOf(place.shard, rows)));
+      this.#jobs.push(...(await this.#jobsOf(place.shard, page)));
     }
   }
 

@@ -63,6 +63,8 @@ export class SendRun {
   #beginning: Promise<void> | null = null;
   /** What lanes have taken and not recorded, as `shard/recipient`. */
   readonly #inHand = new Set<string>();
+  /** What came of recipients since the pass began: its rows may have been read before. */
+  #changed = new Set<string>();
   #idle = 0;
   #waiting: (() => void)[] = [];
 
@@ -100,10 +102,27 @@ export class SendRun {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Whose sending was stopped waits; what is in hand is not taken twice. */
+  /** Somebody took it out of the queue, and D1 hears of it by them. @returns false where it is being sent already */
+  leave(shard: number, recipient: number): boolean {
+    const name = `${shard}/${recipient}`;
+    if (this.#inHand.has(name)) return false;
+    this.#changed.add(name);
+    return true;
+  }
+
+  /** What of a job is still to be done, in hand from now on; null: nothing. */
+  #claim(job: Job): Job | null {
+    const { shard, message } = job;
+    const recipients = job.recipients.filter((row) => this.#wanted(shard, { ...row, message }));
+    for (const { id } of recipients) this.#inHand.add(`${shard}/${id}`);
+    return recipients.length > 0 ? { ...job, recipients } : null;
+  }
+
+  /** Whose sending was stopped waits; what is in hand is not taken twice, nor what has changed since it was read. */
   #wanted(shard: number, row: Queued): boolean {
     const { progress, rates, world } = this.#parts;
-    if (this.#inHand.has(`${shard}/${row.id}`) || progress.has(shard, row.id)) return false;
+    const name = `${shard}/${row.id}`;
+    if (this.#inHand.has(name) || this.#changed.has(name) || progress.has(shard, row.id)) return false;
     if (row.state !== "waiting" || !rates.isStopped(mailboxWho(row.message.account))) return true;
     const now = world.now();
     const expired = now >= row.message.createdAt + SEND_EXPIRY;
@@ -140,10 +159,11 @@ export class SendRun {
       if (this.#parts.world.now() - this.#began >= SEND_SLICE_TIME) this.#cut = true;
       if (this.#cut || this.#failure !== null) return null;
       const pass = this.#pass;
-      const job = (await pass?.feed.next()) ?? null;
-      if (job && pass) {
-        for (const { id } of job.recipients) this.#inHand.add(`${job.shard}/${id}`);
-        return { job, ways: pass.ways };
+      const next = (await pass?.feed.next()) ?? null;
+      if (next && pass) {
+        const job = this.#claim(next);
+        if (job) return { job, ways: pass.ways };
+        continue;
       }
       if (this.#pass !== pass) continue;
       if (this.#more || this.#beginning) await this.#begin();
@@ -162,13 +182,13 @@ export class SendRun {
   async #nextPass(): Promise<void> {
     const { world, domain, ctx } = this.#parts;
     this.#more = false;
+    this.#changed = new Set();
     await this.#settleAll();
     const sending = await sendingDomain(world.env.DIRECTORY, domain.name);
     if (!sending) throw new Error(`the directory has no domain ${domain.name}`);
     const settings = JSON.stringify(sending);
     const ways = this.#pass?.settings === settings ? this.#pass.ways : new Ways(world.env, ctx, sending);
-    const wanted = (shard: number, row: Queued) => this.#wanted(shard, row);
-    this.#pass = { feed: new QueueFeed(world.env, domain.id, world.now(), ways, wanted), ways, settings };
+    this.#pass = { feed: new QueueFeed(world.env, domain.id, world.now(), ways), ways, settings };
   }
 
   /** While other lanes send, something may become due. @returns false where all have nothing to do */
@@ -253,6 +273,7 @@ export class SendRun {
 
   #record(shard: number, changes: readonly Change[], now: number): void {
     this.#parts.progress.done(shard, changes, now);
+    for (const { id } of changes) this.#changed.add(`${shard}/${id}`);
     this.#note(shard, changes);
     if (changes.some(({ dueAt }) => dueAt !== null && dueAt <= now)) this.lookAgain();
   }

@@ -231,9 +231,9 @@ export interface Change extends Tried {
   readonly outcome: Outcome | null;
 }
 
-/** What is finished stays as it is, so that it may be said twice. */
-export async function settleRecipients(db: D1Database, domain: number, changes: readonly Change[]): Promise<void> {
-  if (changes.length === 0) return;
+/** What is finished stays as it is, so that it may be said twice. @returns how many were not finished before */
+export async function settleRecipients(db: D1Database, domain: number, changes: readonly Change[]): Promise<number> {
+  if (changes.length === 0) return 0;
   const rows = changes.map(({ id, state, attempts, dueAt, at, outcome }) => ({
     id,
     state,
@@ -242,7 +242,7 @@ export async function settleRecipients(db: D1Database, domain: number, changes: 
     at,
     outcome: outcome && JSON.stringify(outcome),
   }));
-  await within(
+  const { meta } = await within(
     db
       .prepare(
         `UPDATE outgoing_recipient SET state = e.value ->> 'state', attempts = e.value ->> 'attempts', due = e.value ->> 'due',
@@ -254,6 +254,7 @@ export async function settleRecipients(db: D1Database, domain: number, changes: 
     INDEX_TIMEOUT,
     "D1 update of the queue",
   );
+  return meta.changes;
 }
 
 /** @param at unix milliseconds */
