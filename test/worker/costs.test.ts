@@ -100,6 +100,24 @@ it("emergency, covered: 1 R2 class A operation, 12 rows written, 1 Durable Objec
   expect(counter.counts.rowsWritten).toBe(FAILBACK.rowsWritten);
 });
 
+it("emergency, for somebody who is away: two rows and a call more, none for a repeat", async () => {
+  await mode("emergency");
+  const ann = await env.DIRECTORY.prepare("SELECT id FROM mailbox WHERE address = ?1")
+    .bind(`ann@${DOMAIN}`)
+    .first("id");
+  await env.SHARD_0.prepare("INSERT INTO on_arrival (account, answers, text) VALUES (?1, 1, 'Away')").bind(ann).run();
+  const { rowsWritten, objectRequests, ...others } = ROWS.emergency.operations;
+  const octets = letter();
+  const away = { ...others, rowsWritten: rowsWritten + 2, objectRequests: objectRequests + 1 };
+  expect(await costOf("ann", octets)).toMatchObject(costing(250, { operations: away }));
+  expect(await costOf("ann", octets)).toMatchObject(costing(250, ROWS.repeat));
+  // Nothing is ever done because of a report.
+  const counter = counted(env as Env);
+  await send([`ann@${DOMAIN}`], letter(), { from: "", env: counter.env });
+  expect(counter.counts).toMatchObject(ROWS.emergency.operations);
+  await env.SHARD_0.prepare("DELETE FROM on_arrival").run();
+});
+
 it("emergency, a repeat: no row written", async () => {
   await mode("emergency");
   const octets = letter();

@@ -95,3 +95,32 @@ export const MAX_ARCHIVED_AUTHORS = 10;
 export const MAX_JOURNAL_RECIPIENTS = 2_000;
 /** Octets of the text of a journal report: that many recipients, with the lists that they come from. */
 export const MAX_JOURNAL_TEXT_BYTES = 1024 * 1024;
+
+/** Identities of one mailbox beside that of its own address, and characters of a signature: it may bring a small picture along. */
+export const MAX_IDENTITIES = 50;
+export const MAX_SIGNATURE = 100_000;
+/** Addresses in an identity's Reply-To or Bcc. */
+export const MAX_IDENTITY_ADDRESSES = 20;
+/** Characters of a vacation notice, as text and as HTML each; longer ones are letters. */
+export const MAX_NOTICE = 100_000;
+/** A sender hears of a vacation once in this time (RFC 5230 §4.1: the usual one). */
+export const NOTICE_AGAIN = 7 * 24 * 3600_000;
+/**
+ * Messages that are sent by themselves for one mailbox, in an hour and a day: notices, whose senders may be forged; copies to a private
+ * address; and codes that confirm one, which reach somebody who has not asked for them. None counts among what its owner sends.
+ */
+export const AUTOMATIC = {
+  vacation: { hour: 100, day: 500 },
+  forwarding: { hour: 500, day: 3_000 },
+  confirmation: { hour: 3, day: 10 },
+} as const;
+/** All of these of one domain: an outage of a day with a thousand people who have their mail sent on. */
+export const AUTOMATIC_HOUR = 5_000;
+export const AUTOMATIC_DAY = 50_000;
+/** A code for a private address is good so long, and for so many tries; it has 40 bits. */
+export const CONFIRMATION_LIFE = 24 * 3600_000;
+export const CONFIRMATION_TRIES = 10;
+export const CONFIRMATION_LENGTH = 8;
+/** What follows arrivals: so many are read from a shard at once, and no further one is begun after this time in one alarm. */
+export const FOLLOW_UP_PAGE = 50;
+export const FOLLOW_UP_TIME = 60_000;

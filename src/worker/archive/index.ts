@@ -8,6 +8,7 @@ import { MAX_INDEX_TEXT, REPEAT_WINDOW } from "../../core/limits.ts";
 import { waitingSince } from "../store/backlog.ts";
 import { SEEN } from "../store/flags.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
+import { noteFollowUp } from "../store/follow-ups.ts";
 import { firstNumberOf, nextArchiveNumber, nextNumber, OWN } from "../store/numbers.ts";
 import { STATE, type Written } from "../store/states.ts";
 import { columnValues, fullText, insertFullText } from "./full-text.ts";
@@ -34,6 +35,8 @@ export interface IndexEntry {
   readonly refusal?: string;
   /** Its owner puts it into a folder, or they are not covered: it is none of the archive's. */
   readonly own?: boolean;
+  /** It arrives in emergency mode: what its owner wants done then (store/on-arrival.ts) is noted with it. */
+  readonly arrives?: boolean;
   /** Of an outgoing message: all of its envelope's recipients. */
   readonly recipients?: readonly string[];
 }
@@ -60,6 +63,8 @@ export interface Indexed {
   readonly key: string;
   /** The account's new state where the message came into a folder. */
   readonly seq?: number;
+  /** Something is to be done about it (send/follow-ups.ts). */
+  readonly followUp?: boolean;
 }
 
 /**
@@ -98,11 +103,14 @@ export function indexing(
     return each.map((statements, index) => {
       const insert = results[at];
       const seq = portal ? results[at + 1]?.results[0]?.seq : undefined;
+      const noted = statements.length > FOLLOW_UP ? results[at + FOLLOW_UP - INSERT] : undefined;
       at += statements.length;
       const key = keys[index]?.key;
       if (!insert || key === undefined) throw new Error("the index did not keep the message");
       const account = entries[index]?.account ?? 0;
-      return { account, isNew: insert.meta.changes > 0, key, ...(seq === undefined ? {} : { seq }) };
+      const followUp = (noted?.results.length ?? 0) > 0;
+      const isNew = insert.meta.changes > 0;
+      return { account, isNew, key, ...(seq === undefined ? {} : { seq }), ...(followUp ? { followUp } : {}) };
     });
   };
   return { statements: [...first, ...each.flat(), selectKeys(db, entries)], indexed };
@@ -118,8 +126,9 @@ export async function placeMessage(
   return { value, states: value.flatMap(({ account, seq }) => (seq === undefined ? [] : [{ account, seq }])) };
 }
 
-/** Which of an entry's statements writes the message's row. */
+/** Which of an entry's statements writes the message's row, and which notes what is to be done about it, where it arrives. */
 const INSERT = 1;
+const FOLLOW_UP = 5;
 
 /** The older message of the same kind gives its place up; the row; its full text. */
 function archiveStatements(db: D1Database, entry: IndexEntry, share: number): D1PreparedStatement[] {
@@ -132,6 +141,7 @@ function portalStatements(db: D1Database, entry: IndexEntry, share: number, port
   const since = waitingSince(domain, at);
   const waiting = portal === "waiting" ? (refusal === undefined ? since : -since) : null;
   const own = typeof portal === "object" ? portal : null;
+  const arrives = portal === "waiting" && entry.arrives === true;
   return [
     retire(db, entry),
     insertMessage(db, entry),
@@ -156,6 +166,7 @@ function portalStatements(db: D1Database, entry: IndexEntry, share: number, port
         own?.internalAt ?? null,
       ),
     insertText(db, entry, share),
+    ...(arrives ? [noteFollowUp(db, entry)] : []),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** The old shard after a move: row by row goes only what the new one is known to have. */
 import { ARCHIVE_DAYS, INDEX_TIMEOUT, MOVE_ROWS } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
+import { PERSON_TABLES } from "./contract.ts";
 
 interface Original {
   readonly id: number;
@@ -67,7 +68,7 @@ export async function clearRest(source: D1Database, target: D1Database, account:
   await within(
     source.batch([
       source.prepare(`DELETE FROM outgoing_recipient WHERE outgoing IN ${outgoing} AND ${LEFT}`).bind(account),
-      ...["outgoing", "placement", "folder", "journal"].map((table) =>
+      ...["outgoing", "placement", "folder", "journal", ...PERSON_TABLES].map((table) =>
         source.prepare(`DELETE FROM ${table} WHERE account = ?1 AND ${LEFT}`).bind(account),
       ),
     ]),

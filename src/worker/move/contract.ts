@@ -80,6 +80,35 @@ export interface AccountRow {
   readonly archive_last: number;
 }
 
+/** What the owner of an account has set, and whom they have told: little, and so brought at once, behind the fence. */
+export interface PersonRows {
+  readonly identity: readonly Row[];
+  readonly on_arrival: readonly Row[];
+  readonly told: readonly Row[];
+}
+export type PersonTable = keyof PersonRows;
+export type Row = Readonly<Record<string, string | number | null>>;
+
+/** Their columns, without the account. */
+export const PERSON_COLUMNS: Readonly<Record<PersonTable, readonly string[]>> = {
+  identity: ["id", "email", "name", "reply_to", "bcc", "text_signature", "html_signature", "chosen"],
+  on_arrival: [
+    "answers",
+    "from_at",
+    "to_at",
+    "subject",
+    "text",
+    "html",
+    "forward_to",
+    "asked_address",
+    "asked_code",
+    "asked_at",
+    "asked_wrong",
+  ],
+  told: ["sender", "at"],
+};
+export const PERSON_TABLES = ["identity", "on_arrival", "told"] as const satisfies readonly PersonTable[];
+
 export interface MessageRow {
   readonly id: number;
   /** In the archive folder; `OWN`: its owner put it into a folder. */

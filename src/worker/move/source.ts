@@ -1,7 +1,16 @@
 /** A mailbox on the shard that it leaves. While it is `leaving`, people and mail go on; the triggers note what changes. */
 import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { within } from "../store/deadline.ts";
-import type { AccountRow, FolderRow, MessageRow, PlacementRow } from "./contract.ts";
+import {
+  type AccountRow,
+  type FolderRow,
+  type MessageRow,
+  PERSON_COLUMNS,
+  type PersonRows,
+  type PersonTable,
+  type PlacementRow,
+  type Row,
+} from "./contract.ts";
 
 const WHAT = "D1 read of a mailbox that moves";
 const FOLDER = "id, parent, name, role, uidvalidity, subscribed, modseq, created, gone, request, uidnext, highest";
@@ -72,6 +81,12 @@ export class Source {
   async countMessages(): Promise<number> {
     const row = this.db.prepare("SELECT count(*) AS n FROM message WHERE account = ?1").bind(this.account);
     return (await within(row.first<number>("n"), INDEX_TIMEOUT, WHAT)) ?? 0;
+  }
+
+  async person(): Promise<PersonRows> {
+    const rows = (table: PersonTable) =>
+      this.#rows<Row>(`SELECT ${PERSON_COLUMNS[table].join(", ")} FROM ${table} WHERE account = ?1 ORDER BY rowid`);
+    return { identity: await rows("identity"), on_arrival: await rows("on_arrival"), told: await rows("told") };
   }
 
   folders(): Promise<FolderRow[]> {

@@ -123,6 +123,7 @@ async function turn({ env, now }: Mover, move: Move, pair: Pair): Promise<MoveCh
     while ((await bringChanges(pair)) > 0) {
       if (now() > until) throw new Error("the last changes did not follow in time");
     }
+    await pair.target.bringPerson(await pair.source.person());
     await pair.target.count(account);
     const differs = await difference(pair.source.db, pair.target.db, move.mailbox);
     if (differs !== null) return await copyAgain(env, move, pair, differs);

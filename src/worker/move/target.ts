@@ -7,7 +7,15 @@ import { type FullText, insertFullTexts } from "../archive/full-text.ts";
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
 import { jsonLists } from "../store/json-lists.ts";
-import type { AccountRow, FolderRow, MessageRow, PlacementRow } from "./contract.ts";
+import {
+  type AccountRow,
+  type FolderRow,
+  type MessageRow,
+  PERSON_COLUMNS,
+  PERSON_TABLES,
+  type PersonRows,
+  type PlacementRow,
+} from "./contract.ts";
 
 const ARRIVING = "EXISTS (SELECT 1 FROM account WHERE id = ?1 AND move = 'arriving')";
 const WHAT = "D1 batch of a mailbox that moves";
@@ -45,6 +53,26 @@ export class Target {
       marked,
       marked_at,
       archive_last,
+    );
+  }
+
+  /** All of it anew, in place of what an earlier try has brought. */
+  async bringPerson(rows: PersonRows): Promise<void> {
+    await this.#batch(
+      PERSON_TABLES.flatMap((table) => {
+        const columns = PERSON_COLUMNS[table];
+        const values = columns.map((column) => `value ->> '${column}'`);
+        return [
+          this.#statement(`DELETE FROM ${table} WHERE account = ?1 AND ${ARRIVING}`),
+          ...jsonLists(rows[table]).map((list) =>
+            this.#statement(
+              `INSERT INTO ${table} (account, ${columns.join(", ")}) SELECT ?1, ${values.join(", ")}
+               FROM json_each(?2) WHERE ${ARRIVING}`,
+              list,
+            ),
+          ),
+        ];
+      }),
     );
   }
 
@@ -248,7 +276,7 @@ export class Target {
     ]);
     if (rows.length === limit) return false;
     await this.#batch(
-      ["placement", "folder", "arrival"].map((table) =>
+      ["placement", "folder", "arrival", ...PERSON_TABLES].map((table) =>
         this.#statement(`DELETE FROM ${table} WHERE account = ?1 AND ${ARRIVING}`),
       ),
     );

@@ -3,6 +3,7 @@ import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { accountToken, ownToken } from "../archive/scope.ts";
 import { within } from "../store/deadline.ts";
 import { FOLDER_STRIDE } from "../store/folders.ts";
+import { PERSON_COLUMNS } from "./contract.ts";
 
 /** Primes, so that sums stay whole numbers and mistakes do not cancel out. */
 const BIG = 1_000_000_007;
@@ -32,10 +33,19 @@ const FOLDERS = `SELECT f.name, f.role, f.uidvalidity, f.subscribed, f.modseq, f
     LEFT JOIN message m ON m.id = p.message
   WHERE f.account = ?1 GROUP BY f.id`;
 
+/** What its owner has set is brought whole: the same rows, and the same number of letters. Whom they have told may expire meanwhile. */
+const PERSON = `SELECT ${(["identity", "on_arrival"] as const)
+  .map((table) => {
+    const letters = PERSON_COLUMNS[table].map((column) => `length(coalesce(${column}, ''))`).join(" + ");
+    return `(SELECT count(*) || ' of ' || coalesce(sum(${letters}), 0) FROM ${table} WHERE account = ?1) AS ${table}`;
+  })
+  .join(", ")}`;
+
 /** @returns the first thing that differs, in words for the operator; null where the copy is the original */
 export async function difference(source: D1Database, target: D1Database, account: number): Promise<string | null> {
   const [there, here] = await Promise.all([sumsOf(source, account), sumsOf(target, account)]);
   if (there.messages !== here.messages) return `messages: ${there.messages} became ${here.messages}`;
+  if (there.person !== here.person) return `settings: ${there.person} became ${here.person}`;
   const odd = there.folders.findIndex((folder, index) => folder !== here.folders[index]);
   if (odd >= 0) return `folders: ${there.folders[odd]} became ${here.folders[odd] ?? "nothing"}`;
   if (there.folders.length !== here.folders.length) return "folders: the copy has more of them";
@@ -44,8 +54,8 @@ export async function difference(source: D1Database, target: D1Database, account
 }
 
 async function sumsOf(db: D1Database, account: number) {
-  const [messages, folders] = await within(
-    db.batch<Record<string, unknown>>([db.prepare(MESSAGES).bind(account), db.prepare(FOLDERS).bind(account)]),
+  const [messages, folders, person] = await within(
+    db.batch<Record<string, unknown>>([MESSAGES, FOLDERS, PERSON].map((sql) => db.prepare(sql).bind(account))),
     INDEX_TIMEOUT,
     "D1 sums of a mailbox",
   );
@@ -53,6 +63,7 @@ async function sumsOf(db: D1Database, account: number) {
   return {
     count: Number(row.messages ?? 0),
     messages: JSON.stringify(row),
+    person: JSON.stringify(person?.results[0] ?? {}),
     folders: (folders?.results ?? []).map((folder) => JSON.stringify(folder)).sort(),
   };
 }

@@ -10,6 +10,7 @@ import type { Extracted } from "../archive/meta.ts";
 import { copyRaw, getRaw } from "../archive/raw.ts";
 import type { AccountChange } from "../domain/contract.ts";
 import { flightKey } from "../failback/ports.ts";
+import { wakeOutbound } from "../send/ask.ts";
 import { within } from "../store/deadline.ts";
 import type { Content } from "./content.ts";
 import type { Planned } from "./pipeline.ts";
@@ -131,6 +132,11 @@ async function keepInPortal(planned: Planned, content: Content, unstored: unknow
     planned,
     entries.map(({ account, seq }) => (seq === undefined ? { account } : { account, seq })),
   );
+  // Where the object does not hear it, the cron wakes it.
+  const [first] = accepted;
+  if (first && entries.some(({ followUp }) => followUp)) {
+    planned.background(wakeOutbound(planned.env, first.plan.domain));
+  }
   await discardSpare(planned, entries);
 }
 
@@ -258,6 +264,8 @@ function entryFor(
     extracted,
     receipt,
     envelope: { from: mail.from, to: copy.recipient.to, body: mail.body, smtputf8: mail.smtputf8 },
+    // In normal mode the origin answers by itself; and nothing is ever sent because of a report.
+    arrives: planned.row.mode === "emergency" && mail.from !== "",
   };
 }
 

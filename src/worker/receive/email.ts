@@ -1,12 +1,11 @@
 /** Email Routing's way in: one message, one recipient, all at once. */
+import { EMAIL_ROUTING } from "../../core/authentication-results.ts";
 import type { Reply } from "../../core/outcome.ts";
 import type { Env } from "../env.ts";
 import { IN_EMAIL } from "./patience.ts";
 import * as replies from "./replies.ts";
 import { openTransaction } from "./transaction.ts";
 
-/** Email Routing does not tell the sender's address and name; they stand in the Received that it puts on top. */
-const CLIENT = { ip: "", helo: "cloudflare-email.net", protocol: "ESMTPS" } as const;
 const NON_ASCII = /[^\0-\x7f]/;
 
 /**
@@ -21,7 +20,7 @@ export async function receiveEmail(message: ForwardableEmailMessage, env: Env, c
     smtputf8: NON_ASCII.test(message.from) || NON_ASCII.test(message.to),
     size: message.rawSize,
   } as const;
-  const transaction = openTransaction(env, ctx, CLIENT, mail, message, IN_EMAIL);
+  const transaction = openTransaction(env, ctx, EMAIL_ROUTING, mail, message, IN_EMAIL);
   const recipient = await transaction.recipient(message.to);
   const reply =
     recipient.code < 300 ? await transaction.message({ size: message.rawSize, chunks: message.raw }) : recipient;

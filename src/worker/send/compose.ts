@@ -31,11 +31,14 @@ export interface Letter {
   readonly messageId: string;
   /** Unix milliseconds. */
   readonly date: number;
+  /** Nobody wrote it (RFC 3834 §5, and what Exchange heeds in its stead). */
+  readonly automatic?: "auto-replied" | "auto-generated";
 }
 
 /** Blind copies are no part of it: they are in the envelope alone. @returns the octets, with CRLF */
 export async function compose(letter: Letter): Promise<Uint8Array<ArrayBuffer>> {
   const { from, replyTo, to, cc, subject, text, html, attachments, inReplyTo, references, messageId, date } = letter;
+  const { automatic } = letter;
   const people = (list: readonly Person[]) => list.map(({ name, address }) => ({ name, address }));
   const mail = new MailComposer({
     from: { ...from },
@@ -56,6 +59,7 @@ export async function compose(letter: Letter): Promise<Uint8Array<ArrayBuffer>> 
     references: references.map((id) => `<${id}>`),
     messageId: `<${messageId}>`,
     date: new Date(date),
+    ...(automatic === undefined ? {} : { headers: { "Auto-Submitted": automatic, "X-Auto-Response-Suppress": "All" } }),
     newline: "win",
     // It is given all it needs: nothing is read or fetched by a name in it.
     disableFileAccess: true,

@@ -8,7 +8,8 @@ import type { Receipt } from "../archive/meta.ts";
 
 /**
  * Whose message it is. `mailbox`: a person's; a copy goes into their Sent, and into the archive where they are covered. `relay`: an
- * origin's, that uses us as its smart host; archived for the covered mailboxes of its header From. `system`: our own, for nobody.
+ * origin's, that uses us as its smart host; archived for the covered mailboxes of its header From. `automatic`: what is sent by itself for
+ * a mailbox; no copy is kept, and it does not count among what its owner sends. `system`: our own, for nobody.
  */
 export type Writer =
   | {
@@ -27,7 +28,18 @@ export type Writer =
       readonly others?: boolean;
       readonly archive: readonly { readonly account: number; readonly shard: number }[];
     }
+  | {
+      readonly kind: "automatic";
+      readonly purpose: Purpose;
+      readonly account: number;
+      /** Where it is queued: where whatever gave rise to it lies. */
+      readonly shard: number;
+      /** The login name. */
+      readonly name: string;
+    }
   | { readonly kind: "system" };
+
+export type Purpose = "vacation" | "forwarding" | "confirmation";
 
 export interface Submission {
   /** The sending domain's name, in normal form. */
@@ -97,6 +109,8 @@ export interface OutgoingFacts {
   readonly writer: string;
   /** Its Message-ID without angle brackets; absent where it has none. */
   readonly messageId?: string;
+  /** A copy of what came for this mailbox, which is sent on as it came: it is marked so on top. */
+  readonly forwardedBy?: string;
 }
 
 /** How a domain's mail goes out. */

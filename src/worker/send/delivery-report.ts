@@ -28,7 +28,7 @@ export async function deliveryReport(facts: ReportFacts): Promise<Uint8Array<Arr
   root.setHeader({
     from: { name: "Mail delivery", address: `postmaster@${host}` },
     to: message.sender,
-    subject: subjectOf(kind, message.subject),
+    subject: subjectOf(kind, message),
     "message-id": `<${name}@${host}>`,
     date: rfc5322Date(at),
     // RFC 3834 §5: nobody answers this by themselves.
@@ -49,12 +49,15 @@ function threadOf({ facts: { messageId } }: OutgoingMessage): { "in-reply-to"?: 
 }
 
 /** In brackets, as a list's name: so it has the base subject of what it is about (RFC 5256 §2.1), and lies in its conversation. */
-function subjectOf(kind: ReportFacts["kind"], subject: string): string {
-  return `[${kind === "failed" ? "Not delivered" : "Not delivered yet"}] ${subject}`;
+function subjectOf(kind: ReportFacts["kind"], { subject, facts }: OutgoingMessage): string {
+  const what = facts.forwardedBy === undefined ? "Not delivered" : "Not sent on";
+  return `[${kind === "failed" ? what : `${what} yet`}] ${subject}`;
 }
 
 function textOf({ kind, message, recipients }: ReportFacts): string {
-  const about = `Your message "${message.subject}" of ${rfc5322Date(message.createdAt)}`;
+  const isCopy = message.facts.forwardedBy !== undefined;
+  const whose = isCopy ? "The copy for your private address of the message" : "Your message";
+  const about = `${whose} "${message.subject}" of ${rfc5322Date(message.createdAt)}`;
   const list = recipients.map(({ recipient, state, outcome }) => `  ${recipient}\n    ${wordsOf(state, outcome)}`);
   const opening =
     kind === "failed"
@@ -62,7 +65,11 @@ function textOf({ kind, message, recipients }: ReportFacts): string {
       : [`${about} has not reached these recipients yet, although ${hours(SEND_WARNING)} hours have passed:`];
   const end =
     kind === "failed"
-      ? ["It will not be tried again."]
+      ? [
+          isCopy
+            ? "It will not be tried again. The message itself is in your mailbox here."
+            : "It will not be tried again.",
+        ]
       : [
           `You need not do anything: it is tried again until ${rfc5322Date(message.createdAt + SEND_EXPIRY)}.`,
           "You will hear if it cannot be delivered by then.",

@@ -10,10 +10,11 @@ import { bringForward, findQueued, settleRecipients } from "../store/outgoing.ts
 import { shardDb, shardsInUse } from "../store/shard.ts";
 import type { SubmitRefusal } from "./contract.ts";
 import { migrateDatabase, openDatabase } from "./database.ts";
+import { FollowUps } from "./follow-ups.ts";
 import type { OutboundRpc } from "./object-contract.ts";
 import { Progress } from "./progress.ts";
 import { type Admission, accountOf, Rates, type Stop } from "./rates.ts";
-import { SendRun, type SendWorld } from "./run.ts";
+import { type RunParts, SendRun, type SendWorld } from "./run.ts";
 
 const ONLY = 1;
 
@@ -24,7 +25,8 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
   readonly #progress = new Progress(this.#db);
   readonly #rates = new Rates(this.#db);
   #run: SendRun | null = null;
-  /** Something came while a run was on its way. */
+  /** Within the alarm, which looks again by itself; what came meanwhile is `#woken`. */
+  #working = false;
   #woken = false;
   /** Unix milliseconds of the last news that the domain sends too much. */
   #limitedAt = 0;
@@ -109,24 +111,30 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     const known = this.#self();
     if (!known) return;
     this.#woken = false;
+    this.#working = true;
     let next: number | null = null;
     try {
-      this.#run = new SendRun({
+      const parts: RunParts = {
         world: this.world,
         ctx: this.ctx,
         domain: { id: known.domain, name: known.name },
         progress: this.#progress,
         rates: this.#rates,
         event: (event) => this.#event(event),
-      });
+      };
+      const followUpAt = await new FollowUps(parts).run();
+      this.#run = new SendRun(parts);
       const { end, nextAt } = await this.#run.run();
-      next = end === "storage" ? this.world.now() + FIRST_SEND_RETRY : end === "cut" ? this.world.now() : nextAt;
+      const sendAt =
+        end === "storage" ? this.world.now() + FIRST_SEND_RETRY : end === "cut" ? this.world.now() : nextAt;
+      next = earlier(followUpAt, sendAt);
     } catch (error) {
       // A defect. It must not end the queue: the platform gives an alarm up after six failures.
       console.error("a run over outgoing mail failed", known.name, error);
       next = this.world.now() + FIRST_SEND_RETRY;
     } finally {
       this.#run = null;
+      this.#working = false;
     }
     if (this.#woken) next = this.world.now();
     if (next !== null) await this.#arm(next);
@@ -135,8 +143,8 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
   /** Now, or as soon as the run that is under way has a free hand. */
   async #look(): Promise<void> {
     this.#woken = true;
-    if (this.#run) this.#run.lookAgain();
-    else await this.#arm(this.world.now());
+    this.#run?.lookAgain();
+    if (!this.#working) await this.#arm(this.world.now());
   }
 
   async #arm(at: number): Promise<void> {
@@ -158,4 +166,9 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     const known = this.#self();
     if (known) this.ctx.waitUntil(logEvent(this.world.env, known.name, event));
   }
+}
+
+/** Unix milliseconds; null: never. */
+function earlier(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

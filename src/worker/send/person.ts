@@ -20,7 +20,7 @@ export interface Author {
 }
 
 /** @returns null where the mailbox is not there any more */
-export async function authorOf(env: Env, user: User): Promise<Author | null> {
+export async function authorOf(env: Env, user: Pick<User, "mailbox" | "domain">): Promise<Author | null> {
   const db = directory(env);
   const [box, domain] = await Promise.all([
     findMailboxById(db, user.mailbox),

@@ -3,9 +3,19 @@
  * its limit a mailbox is stopped, what it has queued stays there, until an administrator has looked.
  */
 import { and, eq, gte, lt } from "drizzle-orm";
-import { DOMAIN_DAY, DOMAIN_HOUR, OTHERS_DAY, OTHERS_HOUR, USER_DAY, USER_HOUR } from "../../core/send/limits.ts";
+import {
+  AUTOMATIC,
+  AUTOMATIC_DAY,
+  AUTOMATIC_HOUR,
+  DOMAIN_DAY,
+  DOMAIN_HOUR,
+  OTHERS_DAY,
+  OTHERS_HOUR,
+  USER_DAY,
+  USER_HOUR,
+} from "../../core/send/limits.ts";
 import { rate, stop } from "../store/outbound.schema.ts";
-import type { SendLimits, SubmitRefusal, Writer } from "./contract.ts";
+import type { Purpose, SendLimits, SubmitRefusal, Writer } from "./contract.ts";
 import type { OutboundDatabase } from "./database.ts";
 
 /** By whom, for the count; null: it is our own, such as a report of failure, and is not counted. */
@@ -15,9 +25,18 @@ export function whoOf(writer: Writer): string | null {
       return mailboxWho(writer.account);
     case "relay":
       return writer.others ? `${writer.name}${FOR_OTHERS}` : writer.name;
+    case "automatic":
+      return automaticWho(writer.purpose, writer.account);
     case "system":
       return null;
   }
+}
+
+export const automaticWho = (purpose: Purpose, account: number): string => `${purpose} of mailbox ${account}`;
+
+/** @returns null where a person or a server sends */
+function purposeOf(who: string): Purpose | null {
+  return (Object.keys(AUTOMATIC) as Purpose[]).find((purpose) => who.startsWith(`${purpose} of `)) ?? null;
 }
 
 /** What a server passes on for senders that are nobody's here. */
@@ -50,6 +69,8 @@ export interface Admission {
 
 const HOUR = 3600_000;
 const DOMAIN = "domain";
+/** All that is sent by itself for a domain's mailboxes: apart from DOMAIN, which it must not use up. */
+const ALL_AUTOMATIC = "automatic";
 
 export class Rates {
   readonly #db: OutboundDatabase;
@@ -64,6 +85,8 @@ export class Rates {
     now: number,
   ): { refusal: SubmitRefusal; news: "stopped" | "limited" | null } | null {
     if (who === null) return null;
+    const purpose = purposeOf(who);
+    if (purpose !== null) return this.#admitAutomatic(who, purpose, recipients, now);
     const stopped = this.#db.select().from(stop).where(eq(stop.who, who)).get();
     if (stopped) return { refusal: stoppedRefusal(stopped.why), news: null };
     if (accountOf(who) !== null) {
@@ -85,6 +108,20 @@ export class Rates {
     }
     this.#count(who, recipients, now);
     this.#count(DOMAIN, recipients, now);
+    return null;
+  }
+
+  #admitAutomatic(who: string, purpose: Purpose, recipients: number, now: number) {
+    const { hour, day } = AUTOMATIC[purpose];
+    const over =
+      this.#over(who, recipients, hour, day, now) ??
+      this.#over(ALL_AUTOMATIC, recipients, AUTOMATIC_HOUR, AUTOMATIC_DAY, now);
+    if (over !== null) {
+      const detail = `Too much would be sent by itself: ${over}. Nothing was sent; try again later.`;
+      return { refusal: { reason: "rate", detail } as const, news: "limited" as const };
+    }
+    this.#count(who, recipients, now);
+    this.#count(ALL_AUTOMATIC, recipients, now);
     return null;
   }
 

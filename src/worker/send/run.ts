@@ -3,7 +3,7 @@
  * it (decision 018).
  */
 import { READS_AT_ONCE, STORE_TIMEOUT } from "../../core/limits.ts";
-import { receivedField } from "../../core/mime/trace.ts";
+import { FORWARD_MARK, forwardMark, receivedField } from "../../core/mime/trace.ts";
 import { MAX_UNSETTLED, SEND_EXPIRY, SEND_LANES, SEND_SLICE_TIME, STOPPED_PAUSE } from "../../core/send/limits.ts";
 import { afterTry, isLate } from "../../core/send/tries.ts";
 import { getRaw } from "../archive/raw.ts";
@@ -231,14 +231,17 @@ export class SendRun {
   }
 
   #parcelOf({ shard, message, recipients, destination }: Job): Parcel {
-    const { receipt, signature = "" } = message.facts;
+    const { world } = this.#parts;
+    const { receipt, signature = "", forwardedBy } = message.facts;
+    const mark =
+      forwardedBy === undefined ? "" : `${FORWARD_MARK}: ${forwardMark(world.env.HOSTNAME, forwardedBy)}\r\n`;
     return {
       shard,
       message,
       recipients,
       destination,
       received: receivedField(receipt),
-      signature: new TextEncoder().encode(signature),
+      fields: new TextEncoder().encode(signature + mark),
       open: () => this.#octets.open(message.key),
     };
   }

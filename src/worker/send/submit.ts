@@ -142,7 +142,7 @@ async function take(
 
 /** On whose shard, and under whose name, it is queued. */
 function placeOf(writer: Writer, domain: SendingDomain): { readonly account: number; readonly shard: number } {
-  if (writer.kind === "mailbox") return writer;
+  if (writer.kind === "mailbox" || writer.kind === "automatic") return writer;
   const [first] = writer.kind === "relay" ? writer.archive : [];
   return first ?? { account: -domain.id, shard: SHARD_OF_PANEL };
 }
@@ -199,7 +199,8 @@ async function queue(
   message: NewOutgoing,
   shard: number,
 ): Promise<boolean> {
-  const extracted = writer.kind === "system" ? null : await extractFrom(env, content, message.key);
+  const isKept = writer.kind === "mailbox" || writer.kind === "relay";
+  const extracted = isKept ? await extractFrom(env, content, message.key) : null;
   try {
     return await queueOn(env, shard, domain, writer, extracted, message);
   } catch (error) {
@@ -259,6 +260,7 @@ function entriesFor(
       return [{ shard: writer.shard, entry: { ...entry, account: writer.account, own: !writer.covered } }];
     case "relay":
       return writer.archive.map(({ account, shard }) => ({ shard, entry: { ...entry, account } }));
+    case "automatic":
     case "system":
       return [];
   }

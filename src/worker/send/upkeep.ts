@@ -1,6 +1,7 @@
-/** From cron: whoever has something due in the queue is woken, should the alarm be lost; what is finished long ago goes. */
+/** From cron: whoever has something due in the queue is woken, should the alarm be lost; what is finished or was told long ago goes. */
 import { MAX_WAKING } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
+import { purgeTold } from "../store/on-arrival.ts";
 import { domainsSending, purgeOutgoing } from "../store/outgoing.ts";
 import { domainsById } from "../store/outgoing-settings.ts";
 import { type Shard, shardsInUse } from "../store/shard.ts";
@@ -27,6 +28,7 @@ async function sendingOn({ db, number }: Shard): Promise<number[]> {
 
 /** @param now unix milliseconds @throws where a shard does not answer, the others done */
 export async function purgeSent(env: Env, now: number): Promise<void> {
-  const results = await Promise.allSettled((await shardsInUse(env)).map(({ db }) => purgeOutgoing(db, now)));
+  const purged = (await shardsInUse(env)).flatMap(({ db }) => [purgeOutgoing(db, now), purgeTold(db, now)]);
+  const results = await Promise.allSettled(purged);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }

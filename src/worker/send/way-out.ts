@@ -16,7 +16,7 @@ export function domainOf(recipient: string): string {
 export async function whyNotOut(
   env: Env,
   { name, route }: SendingDomain,
-  submission: Submission,
+  submission: Pick<Submission, "from" | "recipients" | "size">,
   header: Header,
 ): Promise<SubmitRefusal | null> {
   const domains = [...new Set(submission.recipients.map(domainOf))];

@@ -7,7 +7,7 @@ import type { OutgoingFacts } from "../send/contract.ts";
 import { within } from "./deadline.ts";
 
 /** 2^32, see `outgoing_recipient.due`. */
-const DOMAIN_STRIDE = 4_294_967_296;
+export const DOMAIN_STRIDE = 4_294_967_296;
 
 export interface OutgoingMessage {
   readonly id: number;
@@ -117,7 +117,8 @@ function recipientOf({ id, recipient, state, attempts, due, at, outcome }: Recip
 
 const queued = (row: MessageColumns & RecipientColumns): Queued => ({ ...recipientOf(row), message: messageOf(row) });
 
-function dueColumn(domain: number, at: number): number {
+/** @param at unix milliseconds */
+export function dueColumn(domain: number, at: number): number {
   return domain * DOMAIN_STRIDE + Math.floor(at / 1000);
 }
 
@@ -191,11 +192,18 @@ export async function queuePage(
   return results.map(queued);
 }
 
+/** What has `due`: copies to recipients, and what follows arrivals (follow-ups.ts). */
+export type Queue = "outgoing_recipient" | "follow_up";
+
 /** When the next thing is due, unix milliseconds; null: the queue of the domain is empty here. */
-export async function nextDue(db: D1Database, domain: number): Promise<number | null> {
+export async function nextDue(
+  db: D1Database,
+  domain: number,
+  queue: Queue = "outgoing_recipient",
+): Promise<number | null> {
   const due = await within(
     db
-      .prepare("SELECT min(due) AS due FROM outgoing_recipient WHERE due >= ?1 AND due < ?2")
+      .prepare(`SELECT min(due) AS due FROM ${queue} WHERE due >= ?1 AND due < ?2`)
       .bind(dueColumn(domain, 0), dueColumn(domain + 1, 0))
       .first<number | null>("due"),
     INDEX_TIMEOUT,
@@ -204,23 +212,23 @@ export async function nextDue(db: D1Database, domain: number): Promise<number | 
   return due === null ? null : (due % DOMAIN_STRIDE) * 1000;
 }
 
-/** The numbers of the domains that have something in the queue. A few seeks each, however long it is. */
+/** The numbers of the domains that have something in either queue. A few seeks each, however long it is. */
 export async function domainsSending(db: D1Database): Promise<number[]> {
-  const { results } = await within(
-    db
-      .prepare(
-        `WITH RECURSIVE d(domain) AS (
-           SELECT min(due) / ${DOMAIN_STRIDE} FROM outgoing_recipient WHERE due IS NOT NULL
-           UNION ALL
-           SELECT (SELECT min(due) / ${DOMAIN_STRIDE} FROM outgoing_recipient WHERE due >= (d.domain + 1) * ${DOMAIN_STRIDE})
-           FROM d WHERE d.domain IS NOT NULL)
-         SELECT domain FROM d WHERE domain IS NOT NULL`,
-      )
-      .all<{ domain: number }>(),
+  const domains = (queue: Queue) =>
+    db.prepare(
+      `WITH RECURSIVE d(domain) AS (
+         SELECT min(due) / ${DOMAIN_STRIDE} FROM ${queue} WHERE due IS NOT NULL
+         UNION ALL
+         SELECT (SELECT min(due) / ${DOMAIN_STRIDE} FROM ${queue} WHERE due >= (d.domain + 1) * ${DOMAIN_STRIDE})
+         FROM d WHERE d.domain IS NOT NULL)
+       SELECT domain FROM d WHERE domain IS NOT NULL`,
+    );
+  const results = await within(
+    db.batch<{ domain: number }>([domains("outgoing_recipient"), domains("follow_up")]),
     INDEX_TIMEOUT,
     "D1 read of the domains that send",
   );
-  return results.map((row) => row.domain);
+  return [...new Set(results.flatMap((each) => each.results.map((row) => row.domain)))];
 }
 
 /** What became of a recipient. */
@@ -333,12 +341,13 @@ export async function queueCounts(
   return row ?? { waiting: 0, oldest: null };
 }
 
-/** Whether anything of an account is on its way: then its rows must stay where they are. */
+/** Whether anything of an account is on its way, or is to be sent for it yet: then its rows must stay where they are. */
 export async function hasOutgoing(db: D1Database, account: number): Promise<boolean> {
   const row = db
     .prepare(
       `SELECT 1 AS there FROM outgoing o JOIN outgoing_recipient r ON r.outgoing = o.id
-       WHERE o.account = ?1 AND r.due IS NOT NULL LIMIT 1`,
+       WHERE o.account = ?1 AND r.due IS NOT NULL
+       UNION ALL SELECT 1 FROM follow_up WHERE account = ?1 LIMIT 1`,
     )
     .bind(account)
     .first<number>("there");

@@ -238,3 +238,72 @@ export const outgoingRecipient = sqliteTable(
   },
   (t) => [index("outgoing_due").on(t.due).where(isNotNull(t.due)), index("outgoing_recipient_outgoing").on(t.outgoing)],
 );
+
+/** Under what name, with which signature and reply address somebody writes (RFC 8621 §6). Nothing is written here by mail. */
+export const identity = sqliteTable(
+  "identity",
+  {
+    account: integer("account").notNull(),
+    /** `own`: that of the mailbox's own address, which is always there (person/identities.ts); else a ULID. */
+    id: text("id").notNull(),
+    /** The mailbox's own address, or an alias. */
+    email: text("email").notNull(),
+    name: text("name").notNull(),
+    /** JSON lists of `{name, address}`. */
+    replyTo: text("reply_to").notNull(),
+    bcc: text("bcc").notNull(),
+    textSignature: text("text_signature").notNull(),
+    htmlSignature: text("html_signature").notNull(),
+    /** One of an account's at most; where none is, `own` is the default. */
+    chosen: integer("chosen", { mode: "boolean" }).notNull().default(false),
+  },
+  (t) => [primaryKey({ columns: [t.account, t.id] })],
+);
+
+/**
+ * What somebody wants done with mail that comes into their portal inbox in emergency mode: senders are told that they are away
+ * (RFC 8621 §8), copies go to a private address. No row: nothing.
+ */
+export const onArrival = sqliteTable("on_arrival", {
+  account: integer("account").primaryKey(),
+  /** The vacation notice is on. */
+  answers: integer("answers", { mode: "boolean" }).notNull().default(false),
+  /** Unix milliseconds of arrival, from and before; null: no bound. */
+  fromAt: integer("from_at"),
+  toAt: integer("to_at"),
+  subject: text("subject"),
+  text: text("text"),
+  html: text("html"),
+  /** The private address, confirmed; null: none. */
+  forwardTo: text("forward_to"),
+  /** One that is to be confirmed: the SHA-256 of its code, when it was sent (unix milliseconds), and wrong codes since. */
+  askedAddress: text("asked_address"),
+  askedCode: text("asked_code"),
+  askedAt: integer("asked_at"),
+  askedWrong: integer("asked_wrong").notNull().default(0),
+});
+
+/** A message of an account with `on_arrival`, in the batch that put it into the inbox; gone when all is done (send/follow-ups.ts). */
+export const followUp = sqliteTable(
+  "follow_up",
+  {
+    message: integer("message").primaryKey(),
+    account: integer("account").notNull(),
+    /** `domain * 2^32 + unix seconds`. */
+    due: integer("due").notNull(),
+    attempts: integer("attempts").notNull().default(0),
+  },
+  (t) => [index("follow_up_due").on(t.due)],
+);
+
+/** Whom an account has told that its owner is away, and when (unix milliseconds). Purged once NOTICE_AGAIN is over. */
+export const told = sqliteTable(
+  "told",
+  {
+    account: integer("account").notNull(),
+    /** The envelope's sender, in normal form. */
+    sender: text("sender").notNull(),
+    at: integer("at").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.account, t.sender] })],
+);

@@ -59,7 +59,8 @@ export async function contents(db: D1Database, account: number): Promise<Content
 
 /** Rows of any kind that an account has on a shard, its own one aside. */
 export async function leftovers(db: D1Database, account: number): Promise<number> {
-  const tables = ["message", "placement", "folder", "journal", "arrival"];
+  const own = ["identity", "on_arrival", "told", "follow_up"];
+  const tables = ["message", "placement", "folder", "journal", "arrival", ...own];
   const counts = tables.map((table) => `(SELECT count(*) FROM ${table} WHERE account = ?1)`);
   const text = "(SELECT count(*) FROM full_text WHERE full_text MATCH 'scope : a' || cast(?1 AS INTEGER))";
   const sum = db.prepare(`SELECT ${[...counts, text].join(" + ")} AS n`).bind(account);

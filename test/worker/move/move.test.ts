@@ -63,6 +63,63 @@ describe("a mailbox that is moved to another shard", { timeout: 60_000 }, () => 
     expect(await status(address)).toMatchObject({ phase: "done", problem: null, messages: { copied: 5, cleared: 5 } });
   });
 
+  it("has all that its owner has set, and whom they have told; what was to follow an arrival is done first", async () => {
+    const { address, token } = await aUser(0);
+    const words = { isEnabled: true, subject: "Away", textBody: "Until Monday" };
+    await json("PUT", "/api/mail/vacation", { token, body: words });
+    const names = ["Zoe", "Ann", "Last"];
+    for (const name of names) await json("POST", "/api/mail/identities", { token, body: { email: address, name } });
+    const { id } = await find(address);
+    await env.SHARD_0.prepare("INSERT INTO told (account, sender, at) VALUES (?1, 'a@example.net', ?2)")
+      .bind(id, Date.now())
+      .run();
+    const settings = async () => [
+      (await json("GET", "/api/mail/vacation", { token })).body,
+      (await json("GET", "/api/mail/identities", { token })).body,
+    ];
+    const before = await settings();
+    const domain = await env.DIRECTORY.prepare("SELECT domain FROM mailbox WHERE id = ?1")
+      .bind(id)
+      .first<number>("domain");
+    // Due in a day: the old rows wait for it.
+    const due = (domain ?? 0) * 2 ** 32 + Math.floor(Date.now() / 1000) + 86_400;
+    await env.SHARD_0.prepare("INSERT INTO follow_up (message, account, due) VALUES (1, ?1, ?2)").bind(id, due).run();
+    await beginMove(address, 1);
+    let now = Date.now();
+    for (let runs = 0; runs < 20; runs++) {
+      await moveMailboxes(env, () => now, id);
+      now += MOVE_SETTLE + 60_000;
+    }
+    expect((await status(address)).phase).toBe("purging");
+    expect(
+      await env.SHARD_0.prepare("SELECT count(*) AS n FROM on_arrival WHERE account = ?1").bind(id).first("n"),
+    ).toBe(1);
+    await env.SHARD_0.prepare("DELETE FROM follow_up WHERE account = ?1").bind(id).run();
+    await finish(address, now);
+    expect((await find(address)).shard).toBe(1);
+    expect(await settings()).toEqual(before);
+    const { body } = await json("GET", "/api/mail/identities", { token });
+    expect((body.items as { name: string }[]).map(({ name }) => name)).toEqual(["", ...names]);
+    expect(await env.SHARD_1.prepare("SELECT sender FROM told WHERE account = ?1").bind(id).first("sender")).toBe(
+      "a@example.net",
+    );
+    expect(await leftovers(env.SHARD_0, id)).toBe(0);
+  });
+
+  it("is not changed behind the fence: who sets something meanwhile hears 503, and it is set nowhere", async () => {
+    const { address, token } = await aUser(0);
+    const { id } = await find(address);
+    const made = await json("POST", "/api/mail/identities", { token, body: { email: address, name: "Ann" } });
+    await env.SHARD_0.prepare("UPDATE account SET move = 'fenced' WHERE id = ?1").bind(id).run();
+    const body = { isEnabled: true, textBody: "Away" };
+    expect((await json("PUT", "/api/mail/vacation", { token, body })).status).toBe(503);
+    expect((await json("POST", "/api/mail/identities", { token, body: { email: address } })).status).toBe(503);
+    expect((await json("DELETE", `/api/mail/identities/${String(made.body.id)}`, { token })).status).toBe(503);
+    await env.SHARD_0.prepare("UPDATE account SET move = NULL WHERE id = ?1").bind(id).run();
+    expect((await json("GET", "/api/mail/vacation", { token })).body).toMatchObject({ isEnabled: false });
+    expect((await json("GET", "/api/mail/identities", { token })).body.items).toHaveLength(2);
+  });
+
   it("goes on by the API: 202, its state, and what the log says of it", async () => {
     const { address, token } = await aUser(2);
     expect((await asOperator("GET", movePath(address))).status).toBe(404);

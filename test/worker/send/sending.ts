@@ -72,7 +72,10 @@ async function dueNow(domain: string): Promise<number> {
   const counts = await Promise.all(
     [env.SHARD_0, env.SHARD_1].map((db) =>
       db
-        .prepare("SELECT count(*) AS due FROM outgoing_recipient WHERE due BETWEEN ?1 AND ?2")
+        .prepare(
+          `SELECT (SELECT count(*) FROM outgoing_recipient WHERE due BETWEEN ?1 AND ?2)
+             + (SELECT count(*) FROM follow_up WHERE due BETWEEN ?1 AND ?2) AS due`,
+        )
         .bind(Number(id) * 2 ** 32, until)
         .first<number>("due"),
     ),

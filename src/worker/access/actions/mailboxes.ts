@@ -18,6 +18,7 @@ import {
   type NewMailbox,
   updateMailbox,
 } from "../../store/mailboxes.ts";
+import { forgetPerson } from "../../store/on-arrival.ts";
 import { shardOfNew } from "../../store/settings.ts";
 import { shardDb } from "../../store/shard.ts";
 import { type FieldError, invalidFields, notFound, type Problem } from "../problem.ts";
@@ -202,6 +203,8 @@ export async function removeMailbox(
   const what = `the mailbox ${box.value.address}`;
   const problem = await settleWaiting(env, domain.name, [{ account: id, shard }], waiting, principal.name, what);
   if (problem) return problem;
+  // First: what fails here leaves a mailbox that can be removed again, not somebody's letters without a mailbox.
+  await forgetPerson(shardDb(env, shard), id);
   await deleteMailbox(directory(env), box.value);
   await tellDomain(env, domain.name);
   const event = { kind: "mailbox_removed", actor: principal.name, data: { mailbox: box.value.address } };

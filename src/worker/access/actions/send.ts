@@ -12,6 +12,7 @@ import { findBlob, readBlobId } from "../../mailbox/blobs.ts";
 import { mailboxOf } from "../../mailbox/contract.ts";
 import { markMessages } from "../../mailbox/messages.ts";
 import { readMessage } from "../../mailbox/reading.ts";
+import { defaultIdentity, findIdentity } from "../../person/identities.ts";
 import { SizeMismatchError } from "../../receive/content.ts";
 import type { MessageSource } from "../../receive/contract.ts";
 import { type AttachedFile, compose, type Letter } from "../../send/compose.ts";
@@ -40,8 +41,9 @@ import {
 } from "../../store/outgoing.ts";
 import type { PlacedMessage } from "../../store/placements.ts";
 import { shardDb, shardsInUse } from "../../store/shard.ts";
-import { invalid, notFound, type Problem, type ProblemStatus } from "../problem.ts";
+import { invalid, type Problem, type ProblemStatus } from "../problem.ts";
 import { messageNumber } from "./mail.ts";
+import { NOBODY } from "./person.ts";
 
 export interface WrittenFile {
   readonly name: string;
@@ -55,6 +57,8 @@ export interface WrittenFile {
 /** Addresses as people write them, `Ann <ann@example.org>`, several in one or one in each. */
 export interface WrittenMessage {
   readonly from?: string | undefined;
+  /** As whom; with neither this nor `from` the default one. */
+  readonly identity?: string | undefined;
   readonly to: readonly string[];
   readonly cc: readonly string[];
   readonly bcc: readonly string[];
@@ -75,7 +79,6 @@ export interface SentMessage extends Submitted {
 
 type Background = Pick<ExecutionContext, "waitUntil">;
 
-const NOBODY = notFound("such mailbox any more");
 /** Whoever comes over HTTP: where from is nobody's business. */
 const CLIENT = { ip: "", helo: "", protocol: "HTTPS" } as const;
 
@@ -90,13 +93,16 @@ export async function sendWritten(
 ): Promise<Result<SentMessage, Problem>> {
   const author = await authorOf(env, user);
   if (!author) return err(NOBODY);
-  const lists = (["to", "cc", "bcc"] as const).map((field) => ({ field, people: peopleOf(written[field]) }));
+  const writing = await writingAs(env, author, written);
+  if (!writing.ok) return writing;
+  const { from, replyTo, bcc } = writing.value;
+  const lists = [
+    { field: "to", people: peopleOf(written.to) },
+    { field: "cc", people: peopleOf(written.cc) },
+    { field: "bcc", people: bcc },
+  ];
   const recipients = recipientsOf(lists);
   if (!recipients.ok) return err(problemOfField(recipients.error));
-  const [from, ...others] =
-    written.from === undefined ? [{ name: "", address: author.address }] : peopleOf([written.from]);
-  if (!from || others.length > 0) return err(invalid("from", "must be one address"));
-  if (!author.owns(from.address)) return err(invalid("from", notOwn(from.address)));
   const files = await filesOf(env, user, written.attachments);
   if (!files.ok) return files;
   const thread = await threadOf(env, user, written.inReplyTo);
@@ -107,7 +113,7 @@ export async function sendWritten(
     from,
     to: peopleOf(written.to),
     cc: peopleOf(written.cc),
-    replyTo: peopleOf(written.replyTo),
+    replyTo,
     subject,
     ...(text === undefined ? {} : { text }),
     ...(html === undefined ? {} : { html }),
@@ -126,6 +132,37 @@ export async function sendWritten(
     await markAnswered(env, user, thread.value.placement);
   }
   return sent;
+}
+
+interface Writing {
+  readonly from: Addressee;
+  readonly replyTo: readonly Addressee[];
+  readonly bcc: readonly Addressee[];
+}
+
+/**
+ * Under the identity that is named, or the default one where nothing is; what the message itself says goes before it. Signatures
+ * are the client's to put in: a person has seen what they send.
+ */
+async function writingAs(
+  env: Env,
+  author: Author,
+  { from: written, identity: id, replyTo, bcc }: WrittenMessage,
+): Promise<Result<Writing, Problem>> {
+  const said = { replyTo: peopleOf(replyTo), bcc: peopleOf(bcc) };
+  if (written !== undefined) {
+    if (id !== undefined) return err(invalid("identity", "say either this or `from`"));
+    const [from, ...others] = peopleOf([written]);
+    if (!from || others.length > 0) return err(invalid("from", "must be one address"));
+    return author.owns(from.address) ? ok({ ...said, from }) : err(invalid("from", notOwn(from.address)));
+  }
+  const identity = id === undefined ? await defaultIdentity(env, author) : await findIdentity(env, author, id);
+  if (!identity) return err(invalid("identity", "names no identity of your mailbox"));
+  return ok({
+    from: { name: identity.name, address: identity.email },
+    replyTo: said.replyTo.length > 0 ? said.replyTo : identity.replyTo,
+    bcc: [...said.bcc, ...identity.bcc],
+  });
 }
 
 /** A whole message (RFC 5322); whom it goes to stands in its To, Cc and Bcc. */
@@ -178,7 +215,7 @@ async function hand(
   const named = request === null ? null : `key ${request}`;
   const submission = { domain: domain.name, writer, ...envelope, client: CLIENT, octets, size, request: named };
   const submitted = await submit(env, ctx, submission, now);
-  if (!submitted.ok) return err(problemOfRefusal(submitted.error));
+  if (!submitted.ok) return err(problemOfSubmission(submitted.error));
   const { mid, request: called } = submitted.value;
   const placed = await firstPlacement(shardDb(env, user.shard), writer.account, mid, onceOf(called));
   return ok({ ...submitted.value, placement: placed?.id ?? null, messageId: mid });
@@ -199,7 +236,7 @@ const STATUS: Readonly<Record<SubmitRefusal["reason"], ProblemStatus>> = {
   unknown_domain: 404,
 };
 
-function problemOfRefusal({ reason, detail }: SubmitRefusal): Problem {
+export function problemOfSubmission({ reason, detail }: Pick<SubmitRefusal, "reason" | "detail">): Problem {
   const status = STATUS[reason];
   return { status, code: reason, detail, ...(status === 503 ? { retryAfter: 5 } : {}) };
 }

@@ -8,6 +8,7 @@ import { dkimApi } from "./dkim.ts";
 import { domainsApi } from "./domains.ts";
 import { eventsApi } from "./events.ts";
 import { healthApi } from "./health.ts";
+import { identitiesApi } from "./identities.ts";
 import { journalApi } from "./journal.ts";
 import { mailApi } from "./mail.ts";
 import { mailActsApi } from "./mail-acts.ts";
@@ -16,6 +17,7 @@ import { mailOctetsApi } from "./mail-octets.ts";
 import { mailSendApi } from "./mail-send.ts";
 import { mailboxesApi } from "./mailboxes.ts";
 import { modeApi } from "./mode.ts";
+import { onArrivalApi } from "./on-arrival.ts";
 import { outgoingApi } from "./outgoing.ts";
 import { reindexApi } from "./reindex.ts";
 import { relaysApi } from "./relays.ts";
@@ -62,6 +64,8 @@ export function createApi(): Api {
     mailApi,
     eventsApi,
     mailSendApi,
+    identitiesApi,
+    onArrivalApi,
     outgoingApi,
     dkimApi,
     relaysApi,

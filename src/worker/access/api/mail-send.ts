@@ -42,7 +42,13 @@ const Attachment = z
 
 const NewMessage = z
   .strictObject({
-    from: Address.optional().openapi({ description: "Your own address or an alias of it; absent: your own." }),
+    from: Address.optional().openapi({
+      description: "Your own address or an alias of it, with a name or without. Absent: what the identity says.",
+    }),
+    identity: z.string().max(100).optional().openapi({
+      description:
+        "In the stead of `from`: the identity that gives name, address, reply addresses (where `replyTo` is empty) and further blind copies. Neither: the default one. Its signature is yours to put in.",
+    }),
     to: Addresses,
     cc: Addresses,
     bcc: Addresses.openapi({ description: "Nobody sees them." }),

@@ -13,8 +13,8 @@ export interface Parcel {
   readonly destination: string;
   /** Our Received, for the transports that put one on top. */
   readonly received: Uint8Array;
-  /** The DKIM-Signature that goes below it; empty where nobody signs. */
-  readonly signature: Uint8Array;
+  /** What goes below it: a DKIM-Signature, the mark of what is sent on; empty where there is none. */
+  readonly fields: Uint8Array;
   /** The stored octets. @returns null where they are not there any more. @throws where R2 does not answer */
   open(): Promise<Source | null>;
 }

@@ -44,7 +44,7 @@ class InsideCarriage implements Carriage {
   async #transact(parcel: Parcel, recipients: readonly OutgoingRecipient[], beforeDot: BeforeDot) {
     const { sender: from, facts } = parcel.message;
     const { receipt, body, smtputf8 } = facts;
-    const size = parcel.received.length + parcel.signature.length + parcel.message.size;
+    const size = parcel.received.length + parcel.fields.length + parcel.message.size;
     const transaction = openTransaction(this.#env, this.#ctx, receipt.client, { from, body, smtputf8, size });
     const taken: OutgoingRecipient[] = [];
     const again: OutgoingRecipient[] = [];
@@ -77,9 +77,9 @@ class InsideCarriage implements Carriage {
   }
 }
 
-async function* octets({ received, signature }: Parcel, source: Source): AsyncGenerator<Uint8Array> {
+async function* octets({ received, fields }: Parcel, source: Source): AsyncGenerator<Uint8Array> {
   yield received;
-  if (signature.length > 0) yield signature;
+  if (fields.length > 0) yield fields;
   for (let chunk = await source.next(); chunk; chunk = await source.next()) yield chunk;
 }
 

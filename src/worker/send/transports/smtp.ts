@@ -89,14 +89,14 @@ async function transact(
   source: Source,
   beforeDot: BeforeDot,
 ): Promise<readonly Verdict[]> {
-  const { message, recipients, received, signature } = parcel;
+  const { message, recipients, received, fields } = parcel;
   const { body, smtputf8 } = message.facts;
-  const size = received.length + signature.length + source.size;
+  const size = received.length + fields.length + source.size;
   const parameters: MailParameters = { from: message.sender, size, body, smtputf8 };
   const begun = await begin(session, parameters, recipients);
   const { writer, taken, verdicts } = begun;
   if (!writer) return verdicts;
-  const outcome = await write(writer, [received, signature], source, () => beforeDot(taken));
+  const outcome = await write(writer, [received, fields], source, () => beforeDot(taken));
   return [...verdicts, ...all(taken, outcome)];
 }
 
