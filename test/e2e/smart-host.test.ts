@@ -11,8 +11,8 @@ import { join } from "node:path";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Service } from "../../src/local/demo/service.ts";
+import { type NameServer, startNameServer } from "../../src/local/kill/name-server.ts";
 import { testCertificate } from "../support/authority.ts";
-import { type NameServer, startNameServer } from "../support/name-server.ts";
 import { Postfix } from "../support/postfix.ts";
 
 const DOMAIN = "example.org";

@@ -8,8 +8,8 @@ import { namedLookup } from "../../src/gateway/destination.ts";
 import { findMx } from "../../src/gateway/mx-lookup.ts";
 import { listenRelay, type RelayPort } from "../../src/gateway/relay.ts";
 import { policyByHttps, StsPolicies } from "../../src/gateway/sts-policies.ts";
+import { startNameServer, type Zone } from "../../src/local/kill/name-server.ts";
 import { testAuthority, testCertificate } from "../support/authority.ts";
-import { startNameServer, type Zone } from "../support/name-server.ts";
 import { RECEIVING } from "./smtp-client.ts";
 import { SECRET } from "./worker-double.ts";
 

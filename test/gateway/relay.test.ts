@@ -7,7 +7,7 @@ import { TUNNEL_FRAME_BYTES, TUNNEL_WINDOW } from "../../src/core/limits.ts";
 import { type GatewaySecret, signRequest } from "../../src/core/protocol/gateway/signature.ts";
 import { readTunnelReport, type TunnelReport, type TunnelRequest } from "../../src/core/protocol/gateway/tunnel.ts";
 import { listenRelay, type RelayPort } from "../../src/gateway/relay.ts";
-import { startNameServer, type Zone } from "../support/name-server.ts";
+import { startNameServer, type Zone } from "../../src/local/kill/name-server.ts";
 import { RECEIVING } from "./smtp-client.ts";
 import { SECRET } from "./worker-double.ts";
 

@@ -2,7 +2,7 @@
  * The sender's own record, in the SQLite of the outbound object: written before a final dot and after its reply, so that a crash
  * repeats at most the one message in flight on each connection. D1 follows.
  */
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { progress } from "../store/outbound.schema.ts";
 import type { Change } from "../store/outgoing.ts";
 import type { OutboundDatabase } from "./database.ts";
@@ -72,9 +72,11 @@ export class Progress {
 
   /** D1 has heard. */
   forget(shard: number, recipients: readonly number[]): void {
+    // In one value: a statement has at most 100 of them.
+    const those = sql`${progress.recipient} IN (SELECT value FROM json_each(${JSON.stringify(recipients)}))`;
     this.#db
       .delete(progress)
-      .where(and(eq(progress.shard, shard), eq(progress.state, "done"), inArray(progress.recipient, [...recipients])))
+      .where(and(eq(progress.shard, shard), eq(progress.state, "done"), those))
       .run();
   }
 }

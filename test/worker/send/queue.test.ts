@@ -25,6 +25,15 @@ describe("the queue", () => {
     expect(await clock.next()).toBeNull();
   });
 
+  it("sends to as many as a message may have, and is done with it", async () => {
+    const to = Array.from({ length: 100 }, (_, number) => `r${number}@example.net`);
+    const ids = [await clock.write({ to }), await clock.write({ to, subject: "Once more" })];
+    await clock.run();
+    expect((await sender.smartHost.messages()).map((message) => message.to.length)).toEqual([100, 100]);
+    expect(await clock.next()).toBeNull();
+    for (const id of ids) expect((await clock.states(id)).every(({ state }) => state === "delivered")).toBe(true);
+  });
+
   it("tries what was deferred again with growing pauses, until it is taken", async () => {
     await sender.smartHost.set({ steps: { rcpt: "450 4.2.0 later" } });
     const id = await clock.write({ to: ["zoe@example.net"] });

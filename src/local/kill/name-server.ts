@@ -1,4 +1,4 @@
-/** A name server of the test's own, over UDP on loopback: A, AAAA, MX and TXT of the names that it is given. */
+/** A name server of our own, over UDP on loopback: A, AAAA, MX and TXT of the names that it is given. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 
