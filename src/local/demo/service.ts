@@ -32,15 +32,21 @@ export class Service {
    * @param state an empty folder, or one of a service that ran before
    * @param own in a process group of its own: Ctrl-C in the terminal is then the caller's alone, who stops the service
    * @param said takes its log; without, its errors go where the caller's go
+   * @param settings environment variables over the caller's
    */
   static async start(
     state: string,
     token: string,
-    { own = false, said }: { own?: boolean; said?: (line: string) => void } = {},
+    {
+      own = false,
+      said,
+      settings = {},
+    }: { own?: boolean; said?: (line: string) => void; settings?: Readonly<Record<string, string>> } = {},
   ): Promise<Service> {
     const child = spawn(process.execPath, [fileURLToPath(new URL("../start.ts", import.meta.url))], {
       env: {
         ...process.env,
+        ...settings,
         HOLDFAST_STATE: state,
         HOLDFAST_HTTP_PORT: "0",
         HOLDFAST_MX_PORT: "0",

@@ -31,9 +31,9 @@ export interface Account {
 }
 
 /** Milliseconds from the origin's storing a message to our record of it: its answer, and a busy machine's D1. */
-const IN_FLIGHT = 4_000;
+export const IN_FLIGHT = 4_000;
 /** The signal and the origin's last write are by two processes. */
-const CLOCKS = 50;
+export const CLOCKS = 50;
 
 /**
  * A message is doubled where the origin had it and a kill kept that from being recorded: the first copy came before the

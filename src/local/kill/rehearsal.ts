@@ -9,9 +9,9 @@ import { MAX_FAILBACK_CONNECTIONS } from "../../core/limits.ts";
 import { Origin } from "../demo/origin.ts";
 import { Sender } from "../demo/sender.ts";
 import { Service } from "../demo/service.ts";
-import { running } from "../orphan.ts";
 import { type Account, accountFor, type Kill, type Victim } from "./account.ts";
-import { between, makeJob, pick, type Random, seeded } from "./mail.ts";
+import { between, makeJob, type Random, seeded } from "./mail.ts";
+import { strike, until, VICTIMS } from "./strike.ts";
 
 export interface RehearsalOptions {
   readonly kills: number;
@@ -46,7 +46,6 @@ const SENDER_CONNECTIONS = 4;
 export const ORIGIN_CONNECTIONS = SENDER_CONNECTIONS + MAX_FAILBACK_CONNECTIONS;
 /** Milliseconds between storing and answering: the moments that matter are made likely. */
 const ORIGIN_SLOW = 60;
-const BACK_LIMIT = 90_000;
 const END_LIMIT = 300_000;
 
 const BY_HAND = ["receiving", "emergency", "mode switch", "failback", "origin down", "failback"] as const;
@@ -56,7 +55,6 @@ type Kind = (typeof BY_HAND | typeof BY_ITSELF)[number];
 /** Milliseconds in which a domain fails over (a dead origin in about 15 s), and in which it fails back (20 s of good probes). */
 const FAILOVER = 16_000;
 const FAILBACK = 26_000;
-const VICTIMS = ["workerd", "gateway", "both"] as const;
 
 interface DomainView {
   readonly mode: "normal" | "emergency";
@@ -125,7 +123,7 @@ class Rehearsal {
     await streaming;
     if (!this.#origin.alive) await this.#origin.start();
     await this.#mode("normal");
-    await this.#until("the backlog", async () => (await this.#domain()).backlog.waiting === 0, END_LIMIT);
+    await until("the backlog", async () => (await this.#domain()).backlog.waiting === 0, END_LIMIT);
     const { backlog } = await this.#domain();
     const account = accountFor(this.#sender.sent, this.#origin.messages(), backlog, this.#kills, ORIGIN_CONNECTIONS);
     return {
@@ -215,7 +213,7 @@ class Rehearsal {
   async #forgetFlaps(): Promise<void> {
     await this.#becomes("normal");
     for (const continuity of [false, true])
-      await this.#until("the domain's settings", async () => {
+      await until("the domain's settings", async () => {
         await this.#settings(continuity);
         return true;
       });
@@ -223,11 +221,11 @@ class Rehearsal {
 
   /** By itself. */
   async #becomes(mode: DomainView["mode"]): Promise<void> {
-    await this.#until(`mode ${mode}`, async () => (await this.#domain()).mode === mode);
+    await until(`mode ${mode}`, async () => (await this.#domain()).mode === mode);
   }
 
   async #waits(count: number): Promise<void> {
-    await this.#until("a backlog", async () => (await this.#domain()).backlog.waiting >= count);
+    await until("a backlog", async () => (await this.#domain()).backlog.waiting >= count);
   }
 
   /** A backlog of so many. */
@@ -240,36 +238,15 @@ class Rehearsal {
 
   /** SIGKILL, and waits until all of it answers again. */
   async #kill(during: Kind, victim: Victim): Promise<void> {
-    const roles =
-      victim === "both"
-        ? pick(this.#random, [["workerd", "gateway"] as const, ["gateway", "workerd"] as const])
-        : [victim];
-    const pids = roles.map((role) => {
-      const pid = running(this.#state, role);
-      if (pid === null) throw new Error(`there is no ${role} to be killed`);
-      return pid;
-    });
-    const at = Date.now();
-    for (const pid of pids) process.kill(pid, "SIGKILL");
-    await this.#until(`${victim} is back`, async () =>
-      roles.every((role, index) => {
-        const pid = running(this.#state, role);
-        return pid !== null && pid !== pids[index];
-      }),
-    );
-    await this.#until("the service is healthy", async () => {
-      const response = await this.#service.fetch("GET", "/api/health");
-      await response.body?.cancel();
-      return response.ok;
-    });
+    const { at, back } = await strike(this.#state, this.#service, victim, this.#random);
     const before = this.#sender.sent.length;
     const { mode } = await this.#domain();
-    this.#kills.push({ victim, during, at, back: Date.now(), mode });
-    await this.#until("mail is taken again", async () => this.#sender.sent.length > before);
+    this.#kills.push({ victim, during, at, back, mode });
+    await until("mail is taken again", async () => this.#sender.sent.length > before);
   }
 
   async #mode(mode: "normal" | "emergency"): Promise<void> {
-    await this.#until(`mode ${mode}`, async () => {
+    await until(`mode ${mode}`, async () => {
       const response = await this.#service.fetch("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
       await response.body?.cancel();
       return response.ok;
@@ -278,28 +255,12 @@ class Rehearsal {
 
   async #domain(): Promise<DomainView> {
     let view: DomainView | null = null;
-    await this.#until("the domain's state", async () => {
+    await until("the domain's state", async () => {
       view = await this.#service.call<DomainView>("GET", `/api/domains/${DOMAIN}`);
       return true;
     });
     if (!view) throw new Error("the domain's state is not known");
     return view;
-  }
-
-  /** A call that was cut off is made again. */
-  async #until(what: string, done: () => Promise<boolean>, limit = BACK_LIMIT): Promise<void> {
-    const end = Date.now() + limit;
-    let last = "";
-    for (;;) {
-      try {
-        if (await done()) return;
-        last = "";
-      } catch (error) {
-        last = `: ${(error as Error).message}`;
-      }
-      if (Date.now() > end) throw new Error(`waited ${limit / 1000} s in vain for: ${what}${last}`);
-      await pause(50);
-    }
   }
 
   async #archived(): Promise<Result["archived"]> {
