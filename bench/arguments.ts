@@ -1,15 +1,15 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-export const NAMES = ["costs", "receiving", "failback", "memory", "growth", "mailbox", "push"] as const;
+export const NAMES = ["costs", "receiving", "failback", "sending", "memory", "growth", "mailbox", "push"] as const;
 export type Name = (typeof NAMES)[number];
 
 export interface Arguments {
   readonly json: boolean;
   readonly names: readonly Name[];
-  /** Messages of the failback, the receiving and the push benchmark. */
+  /** Messages of the failback, the sending, the receiving and the push benchmark. */
   readonly messages: number;
-  /** Round trips of the failback benchmark, milliseconds. */
+  /** Round trips of the failback and the sending benchmark, milliseconds. */
   readonly latencies: readonly number[];
   /** Stored messages at which growth is measured; null: as each benchmark has them. */
   readonly sizes: readonly number[] | null;

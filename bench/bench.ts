@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: what a message costs, how fast mail is received and given back, how that and a person's acts grow, and how soon
- * those who watch hear of it. `--only NAME` (again and again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it
+ * `npm run bench`: what a message costs, how fast mail is received, given back and sent, how that and a person's acts grow, and how
+ * soon those who watch hear of it. `--only NAME` (again and again) picks benchmarks, `--json` writes JSON lines; Ctrl-C ends it and what it
  * has started.
  */
 import { cpus, release, totalmem } from "node:os";
@@ -12,12 +12,14 @@ import { measureMemory } from "./memory/memory.ts";
 import { measurePush } from "./push/push.ts";
 import { measureReceiving } from "./receiving/receiving.ts";
 import { Reporter } from "./reporter.ts";
+import { compareSending } from "./sending/compare.ts";
 import { undoOnSignals } from "./undo.ts";
 
 const BENCHMARKS: Readonly<Record<Name, (options: Arguments, report: Reporter) => Promise<void>>> = {
   costs: reportCosts,
   receiving: measureReceiving,
   failback: compareFailback,
+  sending: compareSending,
   memory: measureMemory,
   growth: measureGrowth,
   mailbox: measureMailbox,

@@ -54,7 +54,8 @@ export async function compareFailback(
   });
 }
 
-async function overLine(latency: number, run: (port: number, sink: Sink) => Promise<void>): Promise<void> {
+/** A sink of its own, behind a line of that round trip. */
+export async function overLine(latency: number, run: (port: number, sink: Sink) => Promise<void>): Promise<void> {
   const sink = await Sink.start();
   return during(
     () => sink.stop(),
@@ -68,6 +69,6 @@ async function overLine(latency: number, run: (port: number, sink: Sink) => Prom
   );
 }
 
-function perSecond(messages: number, milliseconds: number): number {
+export function perSecond(messages: number, milliseconds: number): number {
   return Number(((messages * 1000) / milliseconds).toFixed(1));
 }

@@ -2,7 +2,7 @@
 import { cpSync } from "node:fs";
 import { type Job, Sender } from "../../src/local/demo/sender.ts";
 import { until } from "../patience.ts";
-import { Organisation } from "../service/organisation.ts";
+import { Organisation, TO_PRIVATE_NAMES, type Via } from "../service/organisation.ts";
 import { WorkerdProcess } from "../service/process.ts";
 import { during } from "../undo.ts";
 import type { Sink } from "./sink.ts";
@@ -33,6 +33,7 @@ export async function fillHoldfast(state: string, jobs: readonly Job[], show: (t
 /**
  * @param full the state that `fillHoldfast` left: copied, never changed @param state a folder that is not there yet
  * @param port where the origin answers
+ * @param via who connects to it
  * @returns milliseconds from the switch to normal until nothing waits, and workerd's processor time
  */
 export async function failBack(
@@ -42,13 +43,14 @@ export async function failBack(
   port: number,
   sink: Sink,
   show: (text: string) => void,
+  via: Via = "worker",
 ): Promise<{ readonly took: number; readonly cpu: number }> {
   cpSync(full, state, { recursive: true });
-  const organisation = await Organisation.start(state);
+  const organisation = await Organisation.start(state, via === "gateway" ? TO_PRIVATE_NAMES : {});
   return during(
     () => organisation.stop(),
     async () => {
-      await organisation.route(port);
+      await organisation.route(port, via);
       const workerd = new WorkerdProcess(state);
       const before = sink.messages;
       const cpu = workerd.cpu();

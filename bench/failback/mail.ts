@@ -1,4 +1,4 @@
-/** The mail of the comparison: real messages, each to one of a company's mailboxes. */
+/** The mail of the comparisons: real messages, each to one of a company's mailboxes, or from one to a stranger. */
 import { loadCorpus } from "../../src/local/demo/corpus.ts";
 import type { Job } from "../../src/local/demo/sender.ts";
 
@@ -12,4 +12,11 @@ export function loadMail(messages: number): Job[] {
     from: `sender${index}@example.net`,
     to: MAILBOXES[index % MAILBOXES.length] ?? `postmaster@${DOMAIN}`,
   }));
+}
+
+/** Where the company's people write to. */
+export const ELSEWHERE = "example.net";
+
+export function loadOutgoing(messages: number): Job[] {
+  return loadMail(messages).map((job) => ({ ...job, from: job.to, to: job.from }));
 }

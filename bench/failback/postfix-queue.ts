@@ -1,10 +1,10 @@
-/** A Postfix whose queue is full and flushed, as an organisation's backup MX would have it after an outage. */
+/** A Postfix whose queue is full and flushed: as an organisation's backup MX would have it after an outage, or its mail on its way out. */
 import { setTimeout as pause } from "node:timers/promises";
 import { type Job, Sender } from "../../src/local/demo/sender.ts";
 import { Postfix } from "../../test/support/postfix.ts";
 import { until } from "../patience.ts";
 import { during } from "../undo.ts";
-import { DOMAIN } from "./mail.ts";
+import { DOMAIN, ELSEWHERE } from "./mail.ts";
 import type { Sink } from "./sink.ts";
 
 const FILL_CONNECTIONS = 8;
@@ -31,7 +31,7 @@ export async function flushByPostfix(
       "minimal_backoff_time = 1h",
       "maximal_backoff_time = 1h",
       "queue_run_delay = 1h",
-      `relay_domains = ${DOMAIN}`,
+      `relay_domains = ${DOMAIN}, ${ELSEWHERE}`,
       "relay_transport = smtp",
       // Until it is flushed.
       "defer_transports = smtp",

@@ -6,6 +6,11 @@ const TOKEN = "operator-token-of-the-benchmark";
 /** Nobody is asked there in emergency mode. */
 export const DISCARD_PORT = 9;
 
+/** Who connects to the other server. */
+export type Via = "worker" | "gateway";
+/** What a gateway needs to be told to connect to this machine by a name. */
+export const TO_PRIVATE_NAMES = { HOLDFAST_RELAY_PRIVATE_NAMES: "allow" } as const;
+
 export interface Backlog {
   readonly waiting: number;
   readonly refused: number;
@@ -19,8 +24,8 @@ export class Organisation {
   }
 
   /** @param state a folder: an empty one, or one of an organisation that was stopped */
-  static async start(state: string): Promise<Organisation> {
-    return new Organisation(await Service.start(state, TOKEN));
+  static async start(state: string, settings: Readonly<Record<string, string>> = {}): Promise<Organisation> {
+    return new Organisation(await Service.start(state, TOKEN, { settings }));
   }
 
   async setUp(): Promise<void> {
@@ -28,12 +33,12 @@ export class Organisation {
     for (const mailbox of MAILBOXES) await this.service.call("PUT", `/api/domains/${DOMAIN}/mailboxes/${mailbox}`, {});
   }
 
-  async route(port: number): Promise<void> {
+  async route(port: number, via: Via = "worker"): Promise<void> {
     await this.service.call("PUT", `/api/domains/${DOMAIN}`, {
       continuity: true,
       coverage: "all",
       switching: "manual",
-      origin: { transport: "smtp", host: "127.0.0.1", port, tls: "none" },
+      origin: { transport: via === "worker" ? "smtp" : "gateway", host: "127.0.0.1", port, tls: "none" },
     });
   }
 
