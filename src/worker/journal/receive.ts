@@ -177,12 +177,17 @@ function isFromUs(header: Header, host: string): boolean {
   return received.some(({ value }) => value.toLowerCase().replace(/\s+/g, " ").includes(ours));
 }
 
-/** `from mail.example.org (192.0.2.7)`, `from mail ([192.0.2.7])`: empty where it says none. */
+/**
+ * `from mail.example.org (192.0.2.7)`, `from mail ([192.0.2.7])`: empty where it says none. The last one: the first may be the name by
+ * which the client called itself (RFC 5321 §4.1.3), `from [198.51.100.7] (192.0.2.7)`.
+ */
 function sourceIn(header: Header): string {
   const top = header.fields.find(({ name }) => name === "received")?.value ?? "";
   const before = top.split(/\sby\s/)[0] ?? "";
-  return /[([](?:IPv6:)?([0-9A-Fa-f:.]{3,45})[\])]/i.exec(before)?.[1] ?? "";
+  return [...before.matchAll(ADDRESS)].at(-1)?.[1] ?? "";
 }
+
+const ADDRESS = /[([](?:IPv6:)?([0-9A-Fa-f:.]{3,45})[\])]/gi;
 
 async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
   yield octets;

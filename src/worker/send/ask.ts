@@ -3,6 +3,7 @@ import { PLAN_TIMEOUT } from "../../core/limits.ts";
 import type { Env } from "../env.ts";
 import { within } from "../store/deadline.ts";
 import type { OutboundRpc } from "./object-contract.ts";
+import type { Counted } from "./rates.ts";
 
 interface Whose {
   readonly id: number;
@@ -25,5 +26,14 @@ export async function wakeOutbound(env: Env, { id, name }: Whose): Promise<void>
     await askOutbound(env, { name }, (object) => object.wake(name, id));
   } catch (error) {
     console.error(`the outbound object of ${name} was not woken:`, String(error));
+  }
+}
+
+/** What `admit` counted was not taken after all. Where the object does not hear it, it counts for an hour, and for a day. Never rejects. */
+export async function takeBackOutbound(env: Env, { name }: Pick<Whose, "name">, counted: Counted): Promise<void> {
+  try {
+    await askOutbound(env, { name }, (object) => object.takeBack(counted));
+  } catch (error) {
+    console.error(`the outbound object of ${name} counts what was not taken:`, String(error));
   }
 }

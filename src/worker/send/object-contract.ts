@@ -1,10 +1,12 @@
 /** What a domain's outbound object and the rest of the Worker say to each other. Everything here is structured-clonable. */
 import type { SubmitRefusal } from "./contract.ts";
-import type { Admission, Stop } from "./rates.ts";
+import type { Admission, Counted, Stop } from "./rates.ts";
 
 export interface OutboundRpc {
   /** Before a message is stored: counts its recipients. @returns why it is not taken, or null */
   admit(request: Admission & { readonly name: string; readonly id: number }): Promise<SubmitRefusal | null>;
+  /** What was admitted was not taken: it does not count. */
+  takeBack(counted: Counted): Promise<void>;
   /** There may be something in the queue. */
   wake(name: string, id: number): Promise<void>;
   stops(): Promise<Stop[]>;

@@ -13,7 +13,7 @@ import { migrateDatabase, openDatabase } from "./database.ts";
 import { FollowUps } from "./follow-ups.ts";
 import type { OutboundRpc } from "./object-contract.ts";
 import { Progress } from "./progress.ts";
-import { type Admission, accountOf, Rates, type Stop } from "./rates.ts";
+import { type Admission, accountOf, type Counted, Rates, type Stop } from "./rates.ts";
 import { type RunParts, SendRun, type SendWorld } from "./run.ts";
 
 const ONLY = 1;
@@ -51,6 +51,10 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
       this.#event({ kind: "sending_limited", actor: "system", data });
     }
     return refused.refusal;
+  }
+
+  async takeBack(counted: Counted): Promise<void> {
+    this.#rates.takeBack(counted, this.world.now());
   }
 
   async wake(name: string, id: number): Promise<void> {

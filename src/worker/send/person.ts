@@ -1,10 +1,12 @@
 /** A message of a person's: from an address of their own and no other, to whom its header or the request says. */
 import { lookupLocals, parseAddress, splitAddress } from "../../core/address.ts";
+import { INDEX_TIMEOUT } from "../../core/limits.ts";
 import { type Mailbox, mailboxes } from "../../core/mime/addresses.ts";
 import type { Header } from "../../core/mime/header.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import type { Env } from "../env.ts";
 import type { User } from "../identity/principal.ts";
+import { within } from "../store/deadline.ts";
 import { directory } from "../store/directory.ts";
 import { type DomainRow, findDomainById } from "../store/domains.ts";
 import { findMailboxById } from "../store/mailboxes.ts";
@@ -19,13 +21,11 @@ export interface Author {
   owns(address: string): boolean;
 }
 
-/** @returns null where the mailbox is not there any more */
+/** @returns null where the mailbox is not there any more. @throws where the directory does not answer */
 export async function authorOf(env: Env, user: Pick<User, "mailbox" | "domain">): Promise<Author | null> {
   const db = directory(env);
-  const [box, domain] = await Promise.all([
-    findMailboxById(db, user.mailbox),
-    findDomainById(db, user.domain, { kind: "all" }),
-  ]);
+  const reading = Promise.all([findMailboxById(db, user.mailbox), findDomainById(db, user.domain, { kind: "all" })]);
+  const [box, domain] = await within(reading, INDEX_TIMEOUT, "D1 read of an author");
   if (!box || !domain) return null;
   const covered = domain.continuity && (domain.coverage === "all" || box.covered);
   const primary = lookupLocals(splitAddress(box.address)?.local ?? "")[0] ?? "";

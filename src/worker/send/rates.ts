@@ -2,7 +2,7 @@
  * How much who has sent, in the SQLite of the outbound object, and who may send no more. A stolen password is no spam cannon: over
  * its limit a mailbox is stopped, what it has queued stays there, until an administrator has looked.
  */
-import { and, eq, gte, lt } from "drizzle-orm";
+import { and, eq, gte, lt, sql } from "drizzle-orm";
 import {
   AUTOMATIC,
   AUTOMATIC_DAY,
@@ -59,6 +59,12 @@ export interface Stop {
   readonly at: number;
   readonly actor: string;
   readonly why: string;
+}
+
+/** What was counted for whom. */
+export interface Counted {
+  readonly who: string;
+  readonly recipients: number;
 }
 
 export interface Admission {
@@ -123,6 +129,18 @@ export class Rates {
     this.#count(who, recipients, now);
     this.#count(ALL_AUTOMATIC, recipients, now);
     return null;
+  }
+
+  /** As far as the hour has not changed since. */
+  takeBack({ who, recipients }: Counted, now: number): void {
+    const hour = Math.floor(now / HOUR);
+    for (const one of [who, purposeOf(who) === null ? DOMAIN : ALL_AUTOMATIC]) {
+      this.#db
+        .update(rate)
+        .set({ recipients: sql`max(0, ${rate.recipients} - ${recipients})` })
+        .where(and(eq(rate.who, one), eq(rate.hour, hour)))
+        .run();
+    }
   }
 
   stop(row: Stop): void {

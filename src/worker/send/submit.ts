@@ -32,7 +32,7 @@ import { hasMoved, whereNow } from "../store/moved.ts";
 import { findOutgoing, type NewOutgoing, onceOf, queueStatements } from "../store/outgoing.ts";
 import { type SendingDomain, sendingDomain } from "../store/outgoing-settings.ts";
 import { shardDb } from "../store/shard.ts";
-import { askOutbound, wakeOutbound } from "./ask.ts";
+import { askOutbound, takeBackOutbound, wakeOutbound } from "./ask.ts";
 import type { OutgoingFacts, Submission, SubmitRefusal, SubmitResult, Writer } from "./contract.ts";
 import { DkimSigner, isToBeSigned } from "./dkim.ts";
 import { limitsOf, whoOf } from "./rates.ts";
@@ -108,6 +108,32 @@ async function take(
     object.admit({ name: domain.name, id: domain.id, who, recipients: recipients.length, limits: limitsOf(domain) }),
   );
   if (admitted) return err(admitted);
+  try {
+    return await keep(env, ctx, submission, { content, domain, place, named }, now);
+  } catch (error) {
+    // What was not taken does not count: a program that comes again each minute while a store fails would be stopped as a spammer.
+    if (who !== null) ctx.waitUntil(takeBackOutbound(env, domain, { who, recipients: recipients.length }));
+    throw error;
+  }
+}
+
+interface Admitted {
+  readonly content: Content;
+  readonly domain: SendingDomain;
+  readonly place: { readonly account: number; readonly shard: number };
+  /** What the request is called, where that is known before all of it was read. */
+  readonly named: string | null;
+}
+
+/** Octets, then rows. @throws where either was not stored */
+async function keep(
+  env: Env,
+  ctx: Pick<ExecutionContext, "waitUntil">,
+  submission: Submission,
+  { content, domain, place, named }: Admitted,
+  now: number,
+): Promise<SubmitResult> {
+  const { header } = content;
   const { key, id } = newKey(now);
   const receipt: Receipt = { id, at: now, host: env.HOSTNAME, client: submission.client };
   const signature = await store(env, submission, domain, content, key, receipt);
@@ -132,7 +158,7 @@ async function take(
     subject: subjectOf(header),
     facts,
     createdAt: now,
-    recipients,
+    recipients: submission.recipients,
   };
   const isNew = await queue(env, submission, content, message, place.shard);
   if (!isNew) await discard(env.MAIL, key);
@@ -150,14 +176,15 @@ function placeOf(writer: Writer, domain: SendingDomain): { readonly account: num
 /** The octets are in R2, or it throws. @returns the signature; null: nobody signs */
 async function store(
   env: Env,
-  { from, recipients, body, smtputf8, size }: Submission,
+  submission: Submission,
   domain: SendingDomain,
   content: Content,
   key: string,
   receipt: Receipt,
 ): Promise<string | null> {
+  const { from, recipients, body, smtputf8, size } = submission;
   const metadata = { receipt, direction: "out", domain: domain.name, from, recipients, body, smtputf8 } as const;
-  const signer = await signerFor(env, domain, content.header);
+  const signer = isForStranger(submission) ? null : await signerFor(env, domain, content.header);
   const leg = openStoreLeg(env.MAIL, key, size, metadata);
   try {
     for await (const chunk of content.chunks) await Promise.all([leg.write(chunk), signer?.update(chunk)]);
@@ -168,6 +195,14 @@ async function store(
   const unstored = await leg.finish();
   if (unstored !== null) throw unstored;
   return signer ? await signer.finish() : null;
+}
+
+/**
+ * Forwarded by a customer's server, under a sender that is nobody's here: its From may name the customer, and be a stranger's lie. Not
+ * so `<>`: a server's own reports and absence notices have nothing but a signature to pass DMARC with.
+ */
+function isForStranger({ writer, from }: Submission): boolean {
+  return writer.kind === "relay" && writer.others === true && from !== "";
 }
 
 async function signerFor(env: Env, { name, key }: SendingDomain, header: Header): Promise<DkimSigner | null> {

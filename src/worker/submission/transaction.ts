@@ -1,7 +1,7 @@
 /** One transaction on a submission port: who it is first, then recipients, then one message. */
 import { parseAddress } from "../../core/address.ts";
 import type { Client } from "../../core/envelope.ts";
-import { MAX_MESSAGE_BYTES, MAX_RECIPIENTS } from "../../core/limits.ts";
+import { INDEX_TIMEOUT, MAX_MESSAGE_BYTES, MAX_RECIPIENTS } from "../../core/limits.ts";
 import type { Reply } from "../../core/outcome.ts";
 import type { Submitter as Shown } from "../../core/protocol/gateway/frames.ts";
 import { ok, type Result } from "../../core/result.ts";
@@ -9,6 +9,7 @@ import type { Env } from "../env.ts";
 import type { MailFrom, Transaction } from "../receive/contract.ts";
 import { badRecipient, noRecipients, recipientAccepted, tooLarge, tooManyRecipients } from "../receive/replies.ts";
 import type { Author } from "../send/person.ts";
+import { within } from "../store/deadline.ts";
 import { personMail, sendMessage } from "./person.ts";
 import * as replies from "./replies.ts";
 import { relayMessage, type ServerMail, serverMail } from "./server.ts";
@@ -33,7 +34,7 @@ export function openSubmission(
   return {
     async begun() {
       try {
-        const found = await whoseMail(env, client, mail, shown);
+        const found = await within(whoseMail(env, client, mail, shown), INDEX_TIMEOUT, "who submits");
         if (!found.ok) return found.error;
         if ((mail.size ?? 0) > MAX_MESSAGE_BYTES) return tooLarge(MAX_MESSAGE_BYTES);
         whose = found.value;

@@ -3,17 +3,10 @@ import { runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import type { DomainObject } from "../../../src/worker/domain/object.ts";
 import { letter } from "../receive/organisation.ts";
+import { COLUMNS, type Crash, named, runUntil } from "./ending.ts";
 import { table, withScene } from "./matrix.ts";
 import type { Scene } from "./scene.ts";
 import { Sender, subjectOf } from "./sender.ts";
-import { describeStatements, isWrite } from "./statement.ts";
-
-const COLUMNS = ["it ends before", "it ends after"];
-
-interface Crash {
-  readonly write: number;
-  readonly after: boolean;
-}
 
 const learned: string[] = [];
 await withScene({ mode: "emergency" }, (scene) => play(scene, null, learned));
@@ -64,47 +57,4 @@ async function play(scene: Scene, crash: Crash | null, writes: string[]): Promis
   // One connection: the one whose 250 was not recorded any more (design, rule 5).
   expect(twice, "at most the one message in flight is sent again").toBeLessThan(2);
   return twice === 0 ? "each once" : "the one in flight twice";
-}
-
-/** Runs the alarm. After that write nothing is stored any more, whatever the object still tries. @returns whether it came to it */
-async function runUntil(
-  object: DomainObject,
-  sql: SqlStorage,
-  crash: Crash | null,
-  writes: string[],
-): Promise<boolean> {
-  const exec = sql.exec.bind(sql);
-  let count = 0;
-  let dead = false;
-  Object.defineProperty(sql, "exec", {
-    configurable: true,
-    value: (query: string, ...values: unknown[]) => {
-      if (dead) throw new Error("this object has ended");
-      if (!isWrite(query)) return exec(query, ...values);
-      count++;
-      writes.push(describeStatements([query]));
-      dead = count === crash?.write;
-      if (dead && !crash?.after) throw new Error("this object has ended");
-      const cursor = exec(query, ...values);
-      if (!dead) return cursor;
-      cursor.toArray(); // what RETURNING gives is to be read, or the statement is not over
-      throw new Error("this object has ended");
-    },
-  });
-  try {
-    await object.alarm();
-  } catch (error) {
-    if (!dead) throw error;
-  } finally {
-    Reflect.deleteProperty(sql, "exec");
-  }
-  return dead;
-}
-
-/** `writes flight (3)`: which write of that kind. */
-function named(writes: readonly string[]): string[] {
-  return writes.map((name, index) => {
-    const nth = writes.slice(0, index + 1).filter((other) => other === name).length;
-    return nth === 1 ? name : `${name} (${nth})`;
-  });
 }

@@ -281,13 +281,16 @@ describe("whoever is not the domain's server", () => {
       kind: "rejected",
       text: expect.stringMatching(/^550 5\.7\.1/),
     });
+    // What a client calls itself is no address of its own.
+    const lied = new TextDecoder().decode(routed("192.0.2.7")).replace("from mail (", "from [192.0.2.65] (");
+    expect(await sendByEmailRouting(to, octets(lied))).toMatchObject({ kind: "rejected" });
     expect(await sendByEmailRouting(to, octets(message({ subject: "Nowhere pi" })))).toMatchObject({
       kind: "rejected",
       text: expect.stringMatching(/^550 5\.7\.1/),
     });
     expect(await sendByEmailRouting(to, routed("192.0.2.65"))).toMatchObject({ kind: "accepted" });
     expect(await found(`domain=${D}&q=pi`)).toHaveLength(1);
-    expect(await events("journal_refused")).toHaveLength(2);
+    expect(await events("journal_refused")).toHaveLength(3);
   });
 
   it("is refused once the address is taken away, at once", async () => {

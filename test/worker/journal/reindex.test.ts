@@ -46,7 +46,7 @@ it("after its shard was lost, outgoing and incoming copies are there again, and 
   const deliver = async () => expect((await send([String(made.address)], octets)).final?.code).toBe(250);
   await deliver();
   const before = await rows();
-  expect(before.map(({ direction }) => direction)).toEqual(["in", "out", "in"]);
+  expect(before.map(({ direction }) => direction).sort()).toEqual(["in", "in", "out"]);
   await loseShard();
   expect(await reindex()).toMatchObject({ indexed: 3, waiting: 0, problems: [] });
   expect(await rows()).toEqual(before);

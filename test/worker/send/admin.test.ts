@@ -1,4 +1,6 @@
+import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
+import type { Env } from "../../../src/worker/env.ts";
 import { addCustomer, asOperator, json, OPERATOR } from "../access/client.ts";
 import { Clock, createSender, folder, rawOf, type Sender, write } from "./sending.ts";
 
@@ -136,6 +138,20 @@ describe("who sends too much", () => {
     await clock.write({ to: ["c@example.net", "d@example.net"] });
     await clock.run();
     expect(await sender.smartHost.messages()).toHaveLength(2);
+  });
+
+  it("is nobody whose program comes again while the message cannot be stored", async () => {
+    await limit({ userHour: 3, domainHour: 3 });
+    const put = async () => Promise.reject(new Error("R2 is down"));
+    const MAIL = new Proxy(env.MAIL, { get: (bucket, name) => (name === "put" ? put : Reflect.get(bucket, name)) });
+    const failing = { ...env, MAIL } as Env;
+    for (let tries = 0; tries < 5; tries++) {
+      await expect(clock.write({ to: ["a@example.net", "b@example.net"] }, null, failing)).rejects.toThrow("try again");
+    }
+    await clock.write({ to: ["a@example.net", "b@example.net"] });
+    // What was taken counts.
+    await expect(clock.write({ to: ["c@example.net", "d@example.net"] })).rejects.toThrow("more than 3 recipients");
+    expect(await clock.events("sending_stopped")).toHaveLength(1);
   });
 
   it("is stopped by a day's limit too", async () => {

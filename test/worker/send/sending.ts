@@ -133,7 +133,7 @@ export class Clock {
 
   /** As ann writes it. @returns the number of the message in Sent */
   async write(
-    message: { to: string[]; subject?: string },
+    message: { to: string[]; subject?: string; text?: string },
     request: string | null = null,
     environment: Env = env as Env,
   ): Promise<number> {

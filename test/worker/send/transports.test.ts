@@ -170,6 +170,25 @@ describe("the domain's signature", () => {
     for (const octets of all) expect(octets).not.toContain("c=relaxed/relaxed");
   });
 
+  it("is not put on what a server forwards for a stranger, whatever its From says; on the server's own reports it is", async () => {
+    await makeKey();
+    await asOperator("PUT", `/api/domains/${sender.domain}/dkim/s1`, { active: true });
+    const writer = { kind: "relay", name: "relay 1", archive: [], others: true } as const;
+    const lie = `From: The boss <ann@${sender.domain}>\r\nMessage-ID: <lie@x>\r\n\r\nPay this.\r\n`;
+    await clock.submit(lie, { from: "thief@example.com", to: ["zoe@example.net"], writer });
+    const absent = `From: ann@${sender.domain}\r\nMessage-ID: <absent@x>\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n`;
+    await clock.submit(absent, { from: "", to: ["zoe@example.net"], writer });
+    await clock.run();
+    const all = (await sender.smartHost.messages()).map(({ from, raw }) => [
+      from,
+      text(raw).includes("DKIM-Signature: v=1; a=rsa-sha256"),
+    ]);
+    expect(all.sort()).toEqual([
+      ["", true],
+      ["thief@example.com", false],
+    ]);
+  });
+
   it("has keys that can be changed and forgotten", async () => {
     await makeKey();
     expect((await asOperator("POST", `/api/domains/${sender.domain}/dkim`, { selector: "s1" })).status).toBe(409);
