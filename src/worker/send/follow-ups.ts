@@ -4,7 +4,7 @@
  * message, so it is not doubled (decision 022).
  */
 import { authenticationResults } from "../../core/authentication-results.ts";
-import { INDEX_TIMEOUT, MAX_HEADER_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
+import { MAX_HEADER_BYTES, STORE_TIMEOUT } from "../../core/limits.ts";
 import { type Header, readHeader } from "../../core/mime/header.ts";
 import { nextDelay } from "../../core/retry.ts";
 import {
@@ -100,7 +100,7 @@ export class FollowUps {
     const message = await messageOfAccount(shard.db, account, followUp.message);
     if (!message) return "done";
     const [owner, sending] = await Promise.all([
-      within(authorOf(env, { mailbox: account, domain: domain.id }), INDEX_TIMEOUT, "D1 read of a mailbox"),
+      authorOf(env, { mailbox: account, domain: domain.id }),
       sendingDomain(env.DIRECTORY, domain.name),
     ]);
     // Removed since; its mail went with it.
