@@ -239,7 +239,11 @@ export interface Change extends Tried {
   readonly outcome: Outcome | null;
 }
 
-/** What is finished stays as it is, so that it may be said twice. @returns how many were not finished before */
+/**
+ * What is finished stays as it is, so that it may be said twice; and where only a pause changes the time of the last try stays: a report
+ * that is handed over again says the same, and is known by it.
+ * @returns how many were not finished before
+ */
 export async function settleRecipients(db: D1Database, domain: number, changes: readonly Change[]): Promise<number> {
   if (changes.length === 0) return 0;
   const rows = changes.map(({ id, state, attempts, dueAt, at, outcome }) => ({
@@ -254,7 +258,8 @@ export async function settleRecipients(db: D1Database, domain: number, changes: 
     db
       .prepare(
         `UPDATE outgoing_recipient SET state = e.value ->> 'state', attempts = e.value ->> 'attempts', due = e.value ->> 'due',
-           at = e.value ->> 'at', outcome = coalesce(e.value ->> 'outcome', outcome)
+           at = iif(e.value ->> 'outcome' IS NULL AND state = e.value ->> 'state', at, e.value ->> 'at'),
+           outcome = coalesce(e.value ->> 'outcome', outcome)
          FROM json_each(?1) e WHERE outgoing_recipient.id = e.value ->> 'id' AND outgoing_recipient.due IS NOT NULL`,
       )
       .bind(JSON.stringify(rows))

@@ -195,6 +195,27 @@ describe("where something fails while the queue is worked off", () => {
     expect(await clock.next()).toBeNull();
   });
 
+  it("a report that was stored and answered as if it was not, is in the inbox once: the next is the same, octet for octet", async () => {
+    await sender.smartHost.set({ steps: { rcpt: "550 5.1.1 no such user" } });
+    await clock.write(MESSAGE);
+    const late = withCalls(env.SHARD_0, {
+      batch: async (statements: D1PreparedStatement[]) => {
+        await env.SHARD_0.batch(statements);
+        clock.now += 10_000;
+        throw new Error("D1 took too long");
+      },
+    });
+    clock.env = { ...env, SHARD_0: late } as Env;
+    await clock.enter();
+    await clock.run();
+    expect(await folder(sender.ann, "inbox")).toHaveLength(1);
+    clock.env = env as Env;
+    await clock.enter();
+    await clock.run(3600);
+    expect(await folder(sender.ann, "inbox")).toHaveLength(1);
+    expect(await clock.next()).toBeNull();
+  });
+
   /** The object starts anew on what the one before has stored. */
   async function anew(act: (next: OutboundObject) => Promise<void>): Promise<void> {
     await runInDurableObject(outbound(sender.domain), async (_object: OutboundObject, state) => {
