@@ -174,6 +174,19 @@ describe("Cloudflare's Email Service", () => {
       expect(await folder(sender.ann, "inbox")).toEqual([]);
     });
 
+    it("is never given somebody else's name: what was queued for another way out stays with its own sender", async () => {
+      await asOperator("PUT", `/api/domains/${sender.domain}`, { outgoing: { transport: "gateway" } });
+      const writer = { kind: "relay", name: "relay 1", archive: [], others: true } as const;
+      const raw = octets([`From: boss@another.example`, message("other")]);
+      await clock.submit(raw, { from: "x@example.com", to: ["zoe@example.net"], writer });
+      await asOperator("PUT", `/api/domains/${sender.domain}`, { outgoing: { transport: "cloudflare" } });
+      await clock.run();
+      const { items } = (await asOperator("GET", `/api/domains/${sender.domain}/outgoing`)).body;
+      expect(items).toMatchObject([
+        { state: "waiting", reply: expect.stringContaining("From: header does not match mail from") },
+      ]);
+    });
+
     it("takes what people write, in any script", async () => {
       const id = await clock.write({ to: ["zoe@example.net", "yan@example.net"], subject: "Grüße — 日本語 🎉" });
       await clock.run();

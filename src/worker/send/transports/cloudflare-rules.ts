@@ -45,7 +45,7 @@ export function brokenRule({ from, size, header, outside }: Asked): string | nul
   return same ? null : "its From is not the sender of its envelope.";
 }
 
-function normal(address: string): string {
+export function normal(address: string): string {
   const parsed = parseAddress(address);
   return parsed.ok ? parsed.value.address : address;
 }

@@ -11,6 +11,7 @@ import { CLOUDFLARE_SEND_TIMEOUT } from "../../../core/send/limits.ts";
 import type { Env } from "../../env.ts";
 import type { Source } from "../../failback/octets.ts";
 import { within } from "../../store/deadline.ts";
+import { normal } from "./cloudflare-rules.ts";
 import { all, type BeforeDot, type Carriage, ours, type Parcel, type Transport, type Verdict } from "./contract.ts";
 import { withOctets } from "./smtp.ts";
 
@@ -50,7 +51,7 @@ class CloudflareCarriage implements Carriage {
   async carry(parcel: Parcel, beforeDot: BeforeDot): Promise<readonly Verdict[]> {
     return withOctets(parcel, async (source) => {
       const octets = await wholeOf(source);
-      const from = authorIn(octets) ?? parcel.message.sender;
+      const from = asWritten(parcel.message.sender, octets);
       const verdicts: Verdict[] = [];
       for (const recipient of parcel.recipients) {
         try {
@@ -81,10 +82,14 @@ class CloudflareCarriage implements Carriage {
   }
 }
 
-/** As it is written in From: the binding compares the two letter by letter, and we have ours in normal form. */
-function authorIn(octets: Uint8Array): string | null {
+/**
+ * The sender as From writes it: the binding compares the two letter by letter, and ours is in normal form. Where From is somebody else's
+ * (the message was queued for another way out) it stays what it is, for the service to refuse.
+ */
+function asWritten(sender: string, octets: Uint8Array): string {
   const from = readHeader(octets).fields.filter(({ name }) => name === "from");
-  return from.flatMap(({ value }) => mailboxes(value, null))[0]?.address ?? null;
+  const [author] = from.flatMap(({ value }) => mailboxes(value, null));
+  return author && normal(author.address) === normal(sender) ? author.address : sender;
 }
 
 /** Its limit is 5 MiB (cloudflare-rules.ts). */
