@@ -2,18 +2,34 @@
 import type { SubmitRefusal } from "./contract.ts";
 import type { Admission, Counted, Stop } from "./rates.ts";
 
+/** Somebody who sends: by what they are counted, and what people call them. */
+export interface Sender {
+  /** As rates.ts writes it. */
+  readonly who: string;
+  /** A login name, or what relays. */
+  readonly name: string;
+}
+
+export interface AdmissionRequest extends Admission {
+  /** The domain's. */
+  readonly name: string;
+  readonly id: number;
+  /** What people call whoever sends. */
+  readonly writer: string;
+}
+
 export interface OutboundRpc {
   /** Before a message is stored: counts its recipients. @returns why it is not taken, or null */
-  admit(request: Admission & { readonly name: string; readonly id: number }): Promise<SubmitRefusal | null>;
+  admit(request: AdmissionRequest): Promise<SubmitRefusal | null>;
   /** What was admitted was not taken: it does not count. */
   takeBack(counted: Counted): Promise<void>;
   /** There may be something in the queue. */
   wake(name: string, id: number): Promise<void>;
   stops(): Promise<Stop[]>;
   /** Nobody's mail of that name is taken or sent any more. */
-  stop(who: string, actor: string, why: string): Promise<void>;
+  stop(sender: Sender, actor: string, why: string): Promise<void>;
   /** @returns false where it was not stopped */
-  release(who: string, actor: string): Promise<boolean>;
+  release(sender: Sender, actor: string): Promise<boolean>;
   /**
    * One recipient's copy is taken out of the queue.
    * @param tell whether its sender is to hear of it, by a report of failure

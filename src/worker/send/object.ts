@@ -11,9 +11,9 @@ import { shardDb, shardsInUse } from "../store/shard.ts";
 import type { SubmitRefusal } from "./contract.ts";
 import { migrateDatabase, openDatabase } from "./database.ts";
 import { FollowUps } from "./follow-ups.ts";
-import type { OutboundRpc } from "./object-contract.ts";
+import type { AdmissionRequest, OutboundRpc, Sender } from "./object-contract.ts";
 import { Progress } from "./progress.ts";
-import { type Admission, accountOf, type Counted, Rates, type Stop } from "./rates.ts";
+import { accountOf, type Counted, Rates, type Stop } from "./rates.ts";
 import { type RunParts, SendRun, type SendWorld } from "./run.ts";
 
 const ONLY = 1;
@@ -39,12 +39,12 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     });
   }
 
-  async admit({ name, id, ...admission }: Admission & { name: string; id: number }): Promise<SubmitRefusal | null> {
+  async admit({ name, id, writer, ...admission }: AdmissionRequest): Promise<SubmitRefusal | null> {
     this.#learn(name, id);
     const now = this.world.now();
     const refused = this.#rates.admit(admission, now);
     if (!refused) return null;
-    const data = { who: admission.who, why: refused.refusal.detail };
+    const data = { who: writer, why: refused.refusal.detail };
     if (refused.news === "stopped") this.#event({ kind: "sending_stopped", actor: "system", data });
     if (refused.news === "limited" && now - this.#limitedAt >= 3600_000) {
       this.#limitedAt = now;
@@ -66,14 +66,14 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     return this.#rates.stops();
   }
 
-  async stop(who: string, actor: string, why: string): Promise<void> {
+  async stop({ who, name }: Sender, actor: string, why: string): Promise<void> {
     this.#rates.stop({ who, at: this.world.now(), actor, why });
-    this.#event({ kind: "sending_stopped", actor, data: { who, why } });
+    this.#event({ kind: "sending_stopped", actor, data: { who: name, why } });
   }
 
-  async release(who: string, actor: string): Promise<boolean> {
+  async release({ who, name }: Sender, actor: string): Promise<boolean> {
     if (!this.#rates.release(who)) return false;
-    this.#event({ kind: "sending_released", actor, data: { who } });
+    this.#event({ kind: "sending_released", actor, data: { who: name } });
     const account = accountOf(who);
     const domain = this.#self()?.domain;
     if (account !== null && domain !== undefined) {

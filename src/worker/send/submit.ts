@@ -104,9 +104,10 @@ async function take(
 
   const who = whoOf(submission.writer);
   const { recipients } = submission;
-  const admitted = await askOutbound(env, domain, (object) =>
-    object.admit({ name: domain.name, id: domain.id, who, recipients: recipients.length, limits: limitsOf(domain) }),
-  );
+  const writer = submission.writer.kind === "system" ? "system" : submission.writer.name;
+  const { name, id: number } = domain;
+  const counted = { who, writer, recipients: recipients.length, limits: limitsOf(domain) };
+  const admitted = await askOutbound(env, domain, (object) => object.admit({ name, id: number, ...counted }));
   if (admitted) return err(admitted);
   try {
     return await keep(env, ctx, submission, { content, domain, place, named }, now);
@@ -143,7 +144,7 @@ async function keep(
     receipt,
     body: submission.body,
     smtputf8: submission.smtputf8,
-    writer: submission.writer.kind === "system" ? "system" : submission.writer.name,
+    writer,
     ...(signature === null ? {} : { signature }),
     ...(messageIdOf(header) === null ? {} : { messageId: mid }),
   };

@@ -3,6 +3,7 @@ import { parseAddress } from "../../../core/address.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import type { Env } from "../../env.ts";
 import { askOutbound, wakeOutbound } from "../../send/ask.ts";
+import type { Sender } from "../../send/object-contract.ts";
 import { accountOf, mailboxWho, type Stop } from "../../send/rates.ts";
 import { directory } from "../../store/directory.ts";
 import type { DomainRow } from "../../store/domains.ts";
@@ -53,6 +54,18 @@ export const queueId = ({ shard, id }: Pick<QueuedOn, "shard" | "id">): string =
 function readQueueId(text: string): { readonly shard: number; readonly id: number } | null {
   const match = /^(\d{1,4})-([1-9]\d{0,14})$/.exec(text);
   return match ? { shard: Number(match[1]), id: Number(match[2]) } : null;
+}
+
+const CURSOR = /^(\d{1,15})-(\d{1,4})-(\d{1,15})$/;
+
+/** Where the page after this recipient begins. */
+export const cursorOf = ({ dueAt, shard, id }: Pick<QueuedOn, "dueAt" | "shard" | "id">): string =>
+  `${dueAt ?? 0}-${shard}-${id}`;
+
+/** @returns null where the text is none */
+export function readCursor(text: string): PageCursor | null {
+  const match = CURSOR.exec(text);
+  return match ? { dueAt: Number(match[1]), shard: Number(match[2]), id: Number(match[3]) } : null;
 }
 
 export async function countQueue(env: Env, { id }: Whose): Promise<{ waiting: number; oldest: number | null }> {
@@ -132,21 +145,21 @@ export async function listStops(env: Env, domain: Whose): Promise<StoppedMailbox
   return found;
 }
 
-async function whoOf(env: Env, { id }: Whose, address: string): Promise<string | null> {
+async function senderOf(env: Env, { id }: Whose, address: string): Promise<Sender | null> {
   const parsed = parseAddress(address);
   const box = parsed.ok ? await findMailbox(directory(env), id, parsed.value.address) : null;
-  return box && mailboxWho(box.id);
+  return box && { who: mailboxWho(box.id), name: box.address };
 }
 
 export async function stopMailbox(env: Env, domain: Whose, address: string, actor: string): Promise<Problem | null> {
-  const who = await whoOf(env, domain, address);
-  if (who === null) return notFound(`mailbox ${address}`);
-  await askOutbound(env, domain, (object) => object.stop(who, actor, "an administrator has stopped it"));
+  const sender = await senderOf(env, domain, address);
+  if (!sender) return notFound(`mailbox ${address}`);
+  await askOutbound(env, domain, (object) => object.stop(sender, actor, "an administrator has stopped it"));
   return null;
 }
 
 export async function releaseMailbox(env: Env, domain: Whose, address: string, actor: string): Promise<Problem | null> {
-  const who = await whoOf(env, domain, address);
-  const released = who !== null && (await askOutbound(env, domain, (object) => object.release(who, actor)));
+  const sender = await senderOf(env, domain, address);
+  const released = sender !== null && (await askOutbound(env, domain, (object) => object.release(sender, actor)));
   return released ? null : notFound(`stop of ${address}`);
 }

@@ -4,10 +4,12 @@ import { formatReply } from "../../../core/outcome.ts";
 import {
   cancel,
   countQueue,
+  cursorOf,
   listQueue,
   listStops,
   type QueuedOn,
   queueId,
+  readCursor,
   releaseMailbox,
   retry,
   stopMailbox,
@@ -53,8 +55,6 @@ function queuedView(row: QueuedOn): z.infer<typeof QueuedSchema> {
   };
 }
 
-const CURSOR = /^(\d{1,15})-(\d{1,4})-(\d{1,15})$/;
-
 export const outgoingApi = newApi();
 
 outgoingApi.openapi(
@@ -65,7 +65,12 @@ outgoingApi.openapi(
     summary: "The queue: each recipient that a message has not reached yet, what is due first first",
     request: {
       params: DomainPath,
-      query: PageQuery.extend({ cursor: z.string().regex(CURSOR, "is not a cursor of this list").optional() }),
+      query: PageQuery.extend({
+        cursor: z
+          .string()
+          .refine((text) => readCursor(text) !== null, "is not a cursor of this list")
+          .optional(),
+      }),
     },
     responses: {
       200: json(
@@ -77,13 +82,12 @@ outgoingApi.openapi(
   }),
   async (c) => {
     const { cursor, limit } = c.req.valid("query");
-    const [, dueAt, shard, id] = CURSOR.exec(cursor ?? "") ?? [];
-    const after = dueAt === undefined ? null : { dueAt: Number(dueAt), shard: Number(shard), id: Number(id) };
+    const after = cursor === undefined ? null : readCursor(cursor);
     const [rows, counts] = await Promise.all([
       listQueue(c.env, c.get("domain"), after, limit + 1),
       countQueue(c.env, c.get("domain")),
     ]);
-    const { items, next } = cut(rows, limit, (row) => `${row.dueAt ?? 0}-${row.shard}-${row.id}`);
+    const { items, next } = cut(rows, limit, cursorOf);
     const oldest = counts.oldest === null ? null : instant(counts.oldest);
     return c.json({ items: items.map(queuedView), next, waiting: counts.waiting, oldest }, 200);
   },

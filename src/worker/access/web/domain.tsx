@@ -83,6 +83,11 @@ export async function domainPage(c: AppContext, failed?: Failed) {
         <Backlog picture={picture} />
         <Probes status={picture.status} />
       </div>
+      <p class="actions">
+        <a class="button" href={`/panel/domains/${row.name}/outgoing`}>
+          Outgoing mail
+        </a>
+      </p>
       <Mailboxes boxes={boxes} picture={picture} failed={failed?.where === "mailbox" ? failed : undefined} />
       <Settings picture={picture} c={c} failed={failed?.where ? undefined : failed} />
       <Events events={events} />

@@ -25,6 +25,17 @@ const SENTENCES: Readonly<Record<string, (facts: Facts) => string>> = {
   waiting_mail_discarded: ({ messages, what }) => `${counted(messages)} for ${text(what)} left the inbox undelivered`,
   waiting_mail_removed: ({ how, mailbox }) =>
     `A waiting message was ${text(how)} in ${text(mailbox)}, so it is not delivered`,
+  sending_stopped: ({ who, why }) => `${text(who)} was stopped from sending: ${text(why)}`,
+  sending_released: ({ who }) => `${text(who)} may send again`,
+  sending_limited: ({ who, why }) => `A message of ${text(who)} was not taken: ${text(why)}`,
+  outgoing_cancelled: ({ recipient }) => `A message to ${text(recipient)} was taken out of the queue`,
+  relay_added: ({ by, value }) => `A server may send, known by its ${text(by)}: ${text(value)}`,
+  relay_removed: () => "A server may not send any more",
+  journal_address_added: ({ domains }) => `A journal address was made for ${text(domains)}`,
+  journal_address_removed: () => "A journal address was taken away",
+  dkim_key_made: ({ selector }) => `The DKIM key ${text(selector)} was made`,
+  dkim_key_signs: ({ selector }) => `The DKIM key ${text(selector)} signs from now on`,
+  dkim_key_deleted: ({ selector }) => `The DKIM key ${text(selector)} was forgotten`,
   archive_redelivered: ({ outcome, to }) =>
     `A message of the archive was delivered again${to === undefined ? "" : ` to ${text(to)}`}: ${text(outcome)}`,
 };

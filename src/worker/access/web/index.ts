@@ -8,6 +8,7 @@ import { mailPages } from "./mail.tsx";
 import { mailboxPages } from "./mailbox.tsx";
 import { messagePages } from "./message.tsx";
 import { modePages } from "./mode.tsx";
+import { outgoingPages } from "./outgoing/page.tsx";
 import { panelPages } from "./panel.tsx";
 import { pageProblem } from "./problem-page.tsx";
 import { signInPages } from "./sign-in.tsx";
@@ -33,7 +34,17 @@ export function createPages(): Hono<AppEnv> {
     if (!principal) return c.redirect("/login", 303);
     return c.redirect(principal.kind === "user" ? "/mail" : "/panel", 303);
   });
-  const parts = [signInPages, panelPages, domainPages, modePages, mailboxPages, mailPages, messagePages, archivePages];
+  const parts = [
+    signInPages,
+    panelPages,
+    domainPages,
+    outgoingPages,
+    modePages,
+    mailboxPages,
+    mailPages,
+    messagePages,
+    archivePages,
+  ];
   for (const part of parts) pages.route("/", part);
   return pages;
 }

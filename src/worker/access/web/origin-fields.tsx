@@ -92,6 +92,6 @@ export function originOf(form: Form): OriginChange {
 }
 
 /** What is no number becomes one that no port has, so that it is refused with the rest. */
-function readPort(text: string): number {
+export function readPort(text: string): number {
   return /^\d{1,5}$/.test(text) ? Number(text) : 0;
 }
