@@ -104,10 +104,9 @@ async function take(
 
   const who = whoOf(submission.writer);
   const { recipients } = submission;
-  const writer = submission.writer.kind === "system" ? "system" : submission.writer.name;
-  const { name, id: number } = domain;
-  const counted = { who, writer, recipients: recipients.length, limits: limitsOf(domain) };
-  const admitted = await askOutbound(env, domain, (object) => object.admit({ name, id: number, ...counted }));
+  const { name, id } = domain;
+  const counted = { who, writer: calledOf(submission), recipients: recipients.length, limits: limitsOf(domain) };
+  const admitted = await askOutbound(env, domain, (object) => object.admit({ name, id, ...counted }));
   if (admitted) return err(admitted);
   try {
     return await keep(env, ctx, submission, { content, domain, place, named }, now);
@@ -144,7 +143,7 @@ async function keep(
     receipt,
     body: submission.body,
     smtputf8: submission.smtputf8,
-    writer,
+    writer: calledOf(submission),
     ...(signature === null ? {} : { signature }),
     ...(messageIdOf(header) === null ? {} : { messageId: mid }),
   };
@@ -166,6 +165,9 @@ async function keep(
   ctx.waitUntil(wakeOutbound(env, domain));
   return ok({ id, isNew, request, mid });
 }
+
+/** Whoever sends, for people. */
+const calledOf = ({ writer }: Submission): string => (writer.kind === "system" ? "system" : writer.name);
 
 /** On whose shard, and under whose name, it is queued. */
 function placeOf(writer: Writer, domain: SendingDomain): { readonly account: number; readonly shard: number } {
