@@ -44,7 +44,22 @@ beforeAll(async () => {
   });
   await sender.sendMail({ ...mail, subject: "Winter sale", html: HTML });
   sender.close();
+  await prepareOutgoing();
 });
+
+/** A queue with a letter that nobody takes, and one of everything that an administrator sets up for outgoing mail. */
+async function prepareOutgoing(): Promise<void> {
+  const domain = "/api/domains/example.org";
+  await service.call("PUT", domain, { outgoing: { transport: "smarthost", host: "127.0.0.1", port: 9, tls: "none" } });
+  const login = { email: "alice@example.org", password: PASSWORD };
+  const { token } = await service.call<{ token: string }>("POST", "/api/session", login);
+  const letter = { to: ["a.very.long.name.of.a.person@department.of.something.example.net"], subject: "Prices" };
+  await service.call("POST", "/api/mail/messages", { ...letter, text: "See below." }, token);
+  await service.call("PUT", `${domain}/outgoing/stops/alice@example.org`);
+  await service.call("POST", `${domain}/dkim`, {});
+  await service.call("POST", `${domain}/relays`, { certificate: "ab".repeat(32), label: "Cellar" });
+  await service.call("POST", `${domain}/journal-addresses`, { format: "copies", sources: ["198.41.0.0/24"] });
+}
 
 afterAll(async () => {
   await browser?.close();
@@ -110,6 +125,7 @@ describe.each(VIEWS)("on $name", ({ viewport, colorScheme }) => {
     for (const where of [
       "/panel",
       "/panel/domains/example.org",
+      "/panel/domains/example.org/outgoing",
       "/panel/domains/example.org/mode?to=normal",
       "/panel/domains/example.org/mailboxes/alice%40example.org",
       "/archive",

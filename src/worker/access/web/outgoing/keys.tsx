@@ -67,13 +67,17 @@ function Key({
       <div class="actions">
         {!active && (
           <form method="post" action={`${act}/use#keys`}>
-            <button type="submit" aria-label={`${selector}: its record is in DNS, let it sign`}>
+            <button type="submit" aria-label={`Its record is in DNS: let it sign: ${selector}`}>
               Its record is in DNS: let it sign
             </button>
           </form>
         )}
         <form method="post" action={`${act}/forget#keys`}>
-          <button class="quiet" type="submit" aria-label={`Forget the key ${selector}`}>
+          <button
+            class="quiet"
+            type="submit"
+            aria-label={`${active ? "Forget it, and sign no more" : "Forget it"}: ${selector}`}
+          >
             {active ? "Forget it, and sign no more" : "Forget it"}
           </button>
         </form>

@@ -124,7 +124,7 @@ export function Stops({ path, stops }: { path: string; stops: readonly StoppedMa
                   method="post"
                   action={`${path}/stops/${encodeURIComponent(address)}/release#stops`}
                 >
-                  <button type="submit" aria-label={`Let ${address} send again`}>
+                  <button type="submit" aria-label={`Let it send again: ${address}`}>
                     Let it send again
                   </button>
                 </form>

@@ -174,10 +174,10 @@ export function Journals({ path, rows, made, form, problem }: Props<JournalRow, 
 function Remove({ action, what, means }: { action: string; what: string; means: string }) {
   return (
     <details>
-      <summary aria-label={`Remove ${what}`}>Remove</summary>
+      <summary aria-label={`Remove: ${what}`}>Remove</summary>
       <form method="post" action={action}>
         <p>{means}</p>
-        <button class="danger" type="submit" aria-label={`Remove ${what} now`}>
+        <button class="danger" type="submit" aria-label={`Remove it: ${what}`}>
           Remove it
         </button>
       </form>
