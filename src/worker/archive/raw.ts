@@ -22,6 +22,8 @@ export interface RawMetadata {
    * Absent where nothing of the kind was known.
    */
   readonly goesTo?: "portal" | "origin";
+  /** Nobody's archive has it, such as a vacation notice, or a report that an origin sends through us: a reindex leaves it alone. */
+  readonly archived?: false;
   /** Of a copy under `mail/`: whose it still was to be given back (see `waitsFor`) when it was copied. */
   readonly waiting?: readonly string[];
 }
@@ -165,6 +167,7 @@ function flatten(metadata: RawMetadata): Record<string, string> {
     recipients: `[${recipients.map(escaped).join(",")}]`,
     body,
     smtputf8: String(smtputf8),
+    ...(metadata.archived === false ? { archived: "no" } : {}),
     ...flattenChange(metadata),
   };
 }
@@ -208,6 +211,7 @@ export function metadataOf(object: Pick<R2Object, "key" | "customMetadata">): Ra
     body: m.body === "7BIT" ? "7BIT" : "8BITMIME",
     smtputf8: m.smtputf8 === "true",
     ...(m.goesTo === "portal" || m.goesTo === "origin" ? { goesTo: m.goesTo } : {}),
+    ...(m.archived === "no" ? { archived: false } : {}),
     ...(m.waiting === undefined ? {} : { waiting: m.waiting.split(" ").filter((one) => one !== "") }),
   };
 }

@@ -107,7 +107,7 @@ export class FollowUps {
     if (!owner || !sending) return "done";
     if (world.now() >= message.at + SEND_EXPIRY) {
       const data = { mailbox: owner.address, message: message.meta.receipt.id };
-      this.#parts.event({ kind: "follow_up_given_up", actor: "sending", data });
+      this.#parts.rarely(owner.address, { kind: "follow_up_given_up", actor: "sending", data });
       return "done";
     }
     // What its owner has set lies where the mailbox lives now.

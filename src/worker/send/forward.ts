@@ -22,7 +22,7 @@ export async function forward(parts: RunParts, arrival: Arrival, to: string | nu
   const hindered = await whyNotOn(arrival, parts, to);
   if (hindered !== null) {
     const data = { mailbox: owner.address, message: receipt.id, why: hindered };
-    parts.event({ kind: "not_sent_on", actor: "sending", data });
+    parts.rarely(owner.address, { kind: "not_sent_on", actor: "sending", data });
     return "done";
   }
   const who = automaticWho("forwarding", message.account);

@@ -13,7 +13,7 @@ import { migrateDatabase, openDatabase } from "./database.ts";
 import { FollowUps } from "./follow-ups.ts";
 import type { AdmissionRequest, OutboundRpc, Sender } from "./object-contract.ts";
 import { Progress } from "./progress.ts";
-import { accountOf, type Counted, Rates, type Stop } from "./rates.ts";
+import { accountOf, type Counted, purposeOf, Rates, type Stop } from "./rates.ts";
 import { type RunParts, SendRun, type SendWorld } from "./run.ts";
 
 const ONLY = 1;
@@ -28,8 +28,8 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
   /** Within the alarm, which looks again by itself; what came meanwhile is `#woken`. */
   #working = false;
   #woken = false;
-  /** Unix milliseconds of the last news that the domain sends too much. */
-  #limitedAt = 0;
+  /** What is told once an hour, and when it was told last (unix milliseconds). */
+  readonly #toldAt = new Map<string, number>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -46,10 +46,8 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     if (!refused) return null;
     const data = { who: writer, why: refused.refusal.detail };
     if (refused.news === "stopped") this.#event({ kind: "sending_stopped", actor: "system", data });
-    if (refused.news === "limited" && now - this.#limitedAt >= 3600_000) {
-      this.#limitedAt = now;
-      this.#event({ kind: "sending_limited", actor: "system", data });
-    }
+    const itself = admission.who !== null && purposeOf(admission.who) !== null ? admission.who : "all that is sent";
+    if (refused.news === "limited") this.#rarely(itself, { kind: "sending_limited", actor: "system", data });
     return refused.refusal;
   }
 
@@ -125,6 +123,7 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
         progress: this.#progress,
         rates: this.#rates,
         event: (event) => this.#event(event),
+        rarely: (about, event) => this.#rarely(about, event),
       };
       const followUpAt = await new FollowUps(parts).run();
       this.#run = new SendRun(parts);
@@ -164,6 +163,15 @@ export class OutboundObject extends DurableObject<Env> implements OutboundRpc {
     if (known?.name === name && known.domain === domain) return;
     const row = { id: ONLY, name, domain };
     this.#db.insert(self).values(row).onConflictDoUpdate({ target: self.id, set: row }).run();
+  }
+
+  /** Once an hour of each that it is about. */
+  #rarely(about: string, event: NewEvent): void {
+    const now = this.world.now();
+    const key = `${event.kind} ${about}`;
+    if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < 3600_000) return;
+    this.#toldAt.set(key, now);
+    this.#event(event);
   }
 
   #event(event: NewEvent): void {

@@ -35,7 +35,7 @@ export function whoOf(writer: Writer): string | null {
 export const automaticWho = (purpose: Purpose, account: number): string => `${purpose} of mailbox ${account}`;
 
 /** @returns null where a person or a server sends */
-function purposeOf(who: string): Purpose | null {
+export function purposeOf(who: string): Purpose | null {
   return (Object.keys(AUTOMATIC) as Purpose[]).find((purpose) => who.startsWith(`${purpose} of `)) ?? null;
 }
 

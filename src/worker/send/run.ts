@@ -37,6 +37,8 @@ export interface RunParts {
   readonly progress: Progress;
   readonly rates: Rates;
   event(event: NewEvent): void;
+  /** The same, once an hour of each that it is about: what is so of one message is so of the next. */
+  rarely(about: string, event: NewEvent): void;
 }
 
 /** `done`: nothing more is due. `cut`: its time was over. `storage`: D1 did not answer. */

@@ -185,8 +185,9 @@ async function store(
   key: string,
   receipt: Receipt,
 ): Promise<string | null> {
-  const { from, recipients, body, smtputf8, size } = submission;
-  const metadata = { receipt, direction: "out", domain: domain.name, from, recipients, body, smtputf8 } as const;
+  const { from, recipients, body, smtputf8, size, writer } = submission;
+  const facts = { receipt, direction: "out", domain: domain.name, from, recipients, body, smtputf8 } as const;
+  const metadata = { ...facts, ...(isArchived(writer) ? {} : { archived: false as const }) };
   const signer = isForStranger(submission) ? null : await signerFor(env, domain, content.header);
   const leg = openStoreLeg(env.MAIL, key, size, metadata);
   try {
@@ -229,6 +230,10 @@ function subjectOf(header: Header): string {
     .toWellFormed();
 }
 
+/** Whether anybody keeps a copy. */
+const isArchived = (writer: Writer): boolean =>
+  writer.kind === "mailbox" || (writer.kind === "relay" && writer.archive.length > 0);
+
 /** @returns false where an earlier request was the same */
 async function queue(
   env: Env,
@@ -237,8 +242,7 @@ async function queue(
   message: NewOutgoing,
   shard: number,
 ): Promise<boolean> {
-  const isKept = writer.kind === "mailbox" || writer.kind === "relay";
-  const extracted = isKept ? await extractFrom(env, content, message.key) : null;
+  const extracted = isArchived(writer) ? await extractFrom(env, content, message.key) : null;
   try {
     return await queueOn(env, shard, domain, writer, extracted, message);
   } catch (error) {

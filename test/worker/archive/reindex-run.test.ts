@@ -1,6 +1,7 @@
 /** The run that makes an index anew: again, in part, interrupted, and while mail comes. */
 import { env } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { newKey, putRaw } from "../../../src/worker/archive/raw.ts";
 import { reindexStep } from "../../../src/worker/archive/reindex/step.ts";
 import type { Env } from "../../../src/worker/env.ts";
 import { down, withCalls } from "../broken.ts";
@@ -10,6 +11,7 @@ import {
   arrives,
   BOB,
   brokenIndex,
+  DOMAIN,
   givenBack,
   mode,
   taken,
@@ -29,6 +31,21 @@ describe("a reindex", () => {
     const MAIL = withCalls(env.MAIL, { get: down("R2") });
     expect(await reindex({ env: { ...env, MAIL } as Env })).toMatchObject({ present: 2, indexed: 0, problems: [] });
     expect(await view()).toEqual(before);
+  });
+
+  it("leaves alone what nobody's archive had, such as a vacation notice that was sent", async () => {
+    const { key, id } = newKey(Date.now());
+    await putRaw(env.MAIL, key, letter({ Subject: "Auto: Hello" }), {
+      receipt: { id, at: Date.now(), host: "mx.holdfast.test", client: { ip: "", helo: "", protocol: "ESMTP" } },
+      direction: "out",
+      domain: DOMAIN,
+      from: "",
+      recipients: ["friend@example.net"],
+      body: "7BIT",
+      smtputf8: false,
+      archived: false,
+    });
+    expect(await reindex()).toMatchObject({ indexed: 0, nobody: 0, problems: [] });
   });
 
   it("made twice makes one row", async () => {

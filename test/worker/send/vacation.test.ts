@@ -65,6 +65,9 @@ describe("while the domain is in emergency mode, whoever writes to somebody who 
     expect(raw).toContain("I am away until Monday.");
     expect((await folder(sender.ann, "inbox"))[0]).toMatchObject({ subject: "Lunch?", answered: false });
     expect(await folder(sender.ann, "sent")).toEqual([]);
+    const { objects } = await env.MAIL.list({ include: ["customMetadata"] });
+    const outgoing = objects.filter(({ customMetadata }) => customMetadata?.direction === "out");
+    expect(outgoing.map(({ customMetadata }) => customMetadata?.archived)).toEqual(["no"]);
   });
 
   it("is signed with the domain's key where it has one", async () => {

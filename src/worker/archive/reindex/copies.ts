@@ -36,7 +36,8 @@ export async function expectedOf(
   const known: Known[] = [];
   for (const object of objects) {
     try {
-      known.push({ object, metadata: metadataOf(object) });
+      const metadata = metadataOf(object);
+      if (metadata.archived !== false) known.push({ object, metadata });
     } catch (error) {
       problem({ kind: "no_envelope", key: object.key, detail: `It cannot be told whose it is: ${String(error)}.` });
     }
