@@ -30,6 +30,8 @@ beforeAll(async () => {
   strangers = await Postfix.start({
     domains: ["example.net", "bare.example"],
     access: { rcpt: ["/^nobody@/ 550 5.1.1 Never heard of"] },
+    // Behind it one that takes nothing: what it has taken for that one it has to give back.
+    ports: { full: ["smtpd_recipient_restrictions=reject"] },
     settings: [
       "smtpd_tls_security_level = may",
       "smtpd_tls_loglevel = 1",
@@ -53,6 +55,13 @@ beforeAll(async () => {
   process.env.HOLDFAST_RELAY_PRIVATE_NAMES = "allow";
   process.env.HOLDFAST_MX_HOST_PORT = String(strangers.port);
   service = await Service.start(join(folder, "state"), "operator-token-of-the-tests");
+  const ways = join(folder, "ways");
+  const mx = service.addresses.mx;
+  writeFileSync(
+    ways,
+    `late@example.net smtp:[127.0.0.1]:${strangers.ports.full}\n${DOMAIN} smtp:[${mx.host}]:${mx.port}\n`,
+  );
+  strangers.set(`transport_maps = texthash:${ways}`);
   organisation = await Postfix.start({ domains: [DOMAIN] });
   await service.call("PUT", `/api/domains/${DOMAIN}`, {
     continuity: true,
@@ -284,6 +293,71 @@ with smtplib.SMTP_SSL(host, int(port), context=context) as server:
       expect(sent.items.filter((item) => item.subject === subject)).toHaveLength(1);
     },
   );
+});
+
+describe("a person who writes in the portal", () => {
+  interface Listed {
+    readonly id: string;
+    readonly subject: string;
+    readonly thread: string;
+  }
+
+  const setMode = (mode: "emergency" | "normal") => service.call("PUT", `/api/domains/${DOMAIN}/mode`, { mode });
+  const REPORT = "Undelivered Mail Returned to Sender";
+  const [OURS, THEIRS] = ["[Not delivered]", REPORT];
+  /** Reports about a message that the organisation's server has. */
+  const returned = (about: string, by: string) =>
+    organisation.messages().filter((one) => one.includes(by) && one.includes(`Subject: ${about}\n`));
+
+  /** To one who gets it, one who is refused at once, and one whose server takes it and gives it back. */
+  async function write(subject: string) {
+    const login = { email: `ann@${DOMAIN}`, password: PASSWORD };
+    const { token } = await service.call<{ token: string }>("POST", "/api/session", login);
+    const to = ["zoe@example.net", "nobody@example.net", "late@example.net"];
+    await service.call("POST", "/api/mail/messages", { to, subject, text: "Gr\u00fc\u00dfe\n.\nFrom ann" }, token);
+    const folder = async (name: string) =>
+      (await service.call<{ items: Listed[] }>("GET", `/api/mail/messages?folder=${name}`, undefined, token)).items;
+    const sent = (await folder("sent")).find((one) => one.subject === subject);
+    if (!sent) throw new Error("it is not in Sent");
+    const raw = await service.fetch("GET", `/api/mail/messages/${sent.id}/raw`, undefined, token);
+    return { token, folder, sent, octets: Buffer.from(await raw.arrayBuffer()) };
+  }
+
+  it("in emergency mode: it arrives as it is in Sent, and what comes back lies in its conversation, until failback", async () => {
+    await setMode("emergency");
+    const { token, folder, sent, octets } = await write("In an outage");
+    await until("the message", () => withSubject(strangers, "In an outage").length === 1);
+    const wanted = asStored(octets);
+    expect(withSubject(strangers, "In an outage")[0]?.subarray(-wanted.length).equals(wanted)).toBe(true);
+    await until("both reports", async () => (await folder("inbox")).length === 2);
+    const reports = await folder("inbox");
+    expect(reports.map(({ subject }) => subject).sort()).toEqual([REPORT, "[Not delivered] In an outage"]);
+    expect(reports.map(({ thread }) => thread)).toEqual([sent.thread, sent.thread]);
+    const { items } = await service.call<{ items: { recipient: string; state: string }[] }>(
+      "GET",
+      `/api/mail/messages/${sent.id}/delivery`,
+      undefined,
+      token,
+    );
+    expect(Object.fromEntries(items.map(({ recipient, state }) => [recipient.split("@")[0], state]))).toEqual({
+      zoe: "delivered",
+      nobody: "refused",
+      late: "delivered",
+    });
+    expect([returned("In an outage", OURS), returned("In an outage", THEIRS)]).toEqual([[], []]);
+    await setMode("normal");
+    await until("theirs at the organisation's server", () => returned("In an outage", THEIRS).length === 1);
+    await until("ours there", () => returned("In an outage", OURS).length === 1);
+    await until("an empty inbox", async () => (await folder("inbox")).length === 0);
+  });
+
+  it("in normal mode: what comes back goes to the organisation's server, and the portal's inbox stays empty", async () => {
+    const { folder } = await write("On a good day");
+    await until("the message", () => withSubject(strangers, "On a good day").length === 1);
+    await until("our report", () => returned("On a good day", OURS).length === 1);
+    await until("theirs", () => returned("On a good day", THEIRS).length === 1);
+    expect(await folder("inbox")).toEqual([]);
+  });
 });
 
 describe("an organisation's Postfix that sends us copies", () => {

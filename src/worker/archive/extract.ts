@@ -1,5 +1,5 @@
 /** What indexing takes out of a message. Of mail that no parser understands, it takes what there is. */
-import { type Address, decodeWords } from "postal-mime";
+import { type Address, decodeWords, type Email } from "postal-mime";
 import { MAX_IDENTIFIER, MAX_PATH_BYTES } from "../../core/limits.ts";
 import { readDate } from "../../core/mime/date.ts";
 import { writeStructure } from "../../core/mime/structure-form.ts";
@@ -60,19 +60,16 @@ export const NOTHING: Extracted = {
   structure: null,
 };
 
-function fromMessage({ header: email, text: whole, attachments, structure }: ReadMessage): Extracted {
+function fromMessage({ header: email, text: whole, attachments, structure, returned }: ReadMessage): Extracted {
   const from = addresses(email.from ? [email.from] : []);
   const text = cut(wellFormed(whole), MAX_TEXT);
   const date = email.date === undefined ? null : readDate(email.date);
   const messageId = identifiers(email.messageId)[0];
   const inReplyTo = identifiers(email.inReplyTo)[0];
+  const about = identifiers(returned?.messageId)[0];
+  const references = [...identifiers(email.references), ...(about === undefined ? [] : [about])];
   return {
-    subject: cut(
-      wellFormed(email.subject ?? "")
-        .replace(/\s+/g, " ")
-        .trim(),
-      MAX_SUBJECT,
-    ),
+    subject: subjectOf(email),
     sender: cut(
       from.map(({ name, address }) => (name === "" ? address : `${name} <${address}>`)).join(", "),
       MAX_SENDER,
@@ -89,7 +86,7 @@ function fromMessage({ header: email, text: whole, attachments, structure }: Rea
     })),
     replyTo: addresses(email.replyTo ?? []),
     // The nearest ones are last (RFC 5322 §3.6.4).
-    references: upToLimit(identifiers(email.references).toReversed()).toReversed(),
+    references: upToLimit(references.toReversed()).toReversed(),
     attachments: upToLimit(
       attachments.map(({ name, type }) => ({
         name: cut(wellFormed(name), MAX_NAME),
@@ -100,8 +97,13 @@ function fromMessage({ header: email, text: whole, attachments, structure }: Rea
     structure: writeStructure(structure),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
+    ...(returned && about !== undefined ? { aboutSubject: subjectOf(returned) } : {}),
     ...(date === null ? {} : { date }),
   };
+}
+
+function subjectOf({ subject = "" }: Email): string {
+  return cut(wellFormed(subject).replace(/\s+/g, " ").trim(), MAX_SUBJECT);
 }
 
 /** Groups (RFC 5322 §3.4) are taken apart. */

@@ -254,7 +254,7 @@ function selectKeys(db: D1Database, entries: readonly IndexEntry[]): D1PreparedS
 }
 
 function metaOf({ extracted, receipt, envelope, recipients }: IndexEntry): MessageMeta {
-  const { from, to, cc, replyTo, references, attachments, messageId, inReplyTo, date } = extracted;
+  const { from, to, cc, replyTo, references, attachments, messageId, inReplyTo, aboutSubject, date } = extracted;
   return {
     receipt,
     envelope,
@@ -267,6 +267,7 @@ function metaOf({ extracted, receipt, envelope, recipients }: IndexEntry): Messa
     ...(recipients === undefined ? {} : { recipients }),
     ...(messageId === undefined ? {} : { messageId }),
     ...(inReplyTo === undefined ? {} : { inReplyTo }),
+    ...(aboutSubject === undefined ? {} : { aboutSubject }),
     ...(date === undefined ? {} : { date }),
   };
 }

@@ -3,6 +3,7 @@
  * are counted and not kept. Memory is the text's, up to a limit, however large the message is.
  */
 import PostalMime, { type Email } from "postal-mime";
+import { MAX_HEADER_BYTES } from "../../core/limits.ts";
 import { attachedParts, isText } from "../../core/mime/attached.ts";
 import { headerInUtf8, textOf } from "../../core/mime/charset.ts";
 import { nameOf } from "../../core/mime/fields.ts";
@@ -31,6 +32,8 @@ export interface ReadMessage {
   readonly html: string | null;
   readonly attachments: readonly ReadAttachment[];
   readonly structure: Structure;
+  /** Of a report (RFC 6522 §3): the header of the message that it brings back, or of as much of it as it brings. */
+  readonly returned: Email | null;
   /** Something was left out: text beyond the limit, or parts that were too many or too deep. */
   readonly partial: boolean;
 }
@@ -74,6 +77,8 @@ class Collector implements DecodedSink {
   readonly #texts = new Map<Part, TextPart>();
   /** A message that is handed out whole: what is in it is not this message's text. */
   #apart: Part | null = null;
+  /** Of what a report brings back: its message, or the header alone with its octets so far. */
+  #returned: { readonly part: Part; readonly header: Uint8Array[]; size: number } | null = null;
 
   constructor(maxText: number) {
     this.#room = maxText;
@@ -81,6 +86,7 @@ class Collector implements DecodedSink {
 
   open(part: Part): void {
     this.#root ??= part;
+    if (isBroughtBack(part)) this.#returned ??= { part, header: [], size: 0 };
     if (this.#apart) return;
     const { parent } = part;
     // What stood before its first part is not meant for readers (RFC 2046 §5.1.1).
@@ -94,6 +100,7 @@ class Collector implements DecodedSink {
   }
 
   decoded(part: Part, octets: Uint8Array): void {
+    if (this.#returned?.part === part) this.#keepReturned(this.#returned, octets);
     const text = this.#texts.get(part);
     if (!text) return;
     if (this.#room > 0) this.#keep(text, octets);
@@ -127,8 +134,15 @@ class Collector implements DecodedSink {
         : null,
       attachments: readAttachments(structure),
       structure,
+      returned: this.#returned && (await PostalMime.parse(returnedHeader(this.#returned, hint))),
       partial: structure.partial || this.#cut,
     };
+  }
+
+  #keepReturned(returned: { readonly header: Uint8Array[]; size: number }, octets: Uint8Array): void {
+    const kept = octets.slice(0, MAX_HEADER_BYTES - returned.size);
+    returned.size += kept.length;
+    if (kept.length > 0) returned.header.push(kept);
   }
 
   /** Where a text stands: with the other kinds of its alternative (RFC 2046 §5.1.4), else alone. */
@@ -175,6 +189,15 @@ function mayBeText({ kind, type, disposition }: Part): boolean {
   return main === "multipart" ? isText("text", "plain", disposition.value) : isText(main, subtype, disposition.value);
 }
 
+/** The root of the message that a report has within it, or the header of it (RFC 6522 §3 and §4). */
+function isBroughtBack({ kind, parent, type }: Part): boolean {
+  if (parent?.kind === "message") return parent.parent?.type.value === "multipart/report";
+  return kind === "leaf" && parent?.type.value === "multipart/report" && HEADER_ALONE.has(type.value);
+}
+
+/** RFC 6522 §4, RFC 6533 §6.3. */
+const HEADER_ALONE = new Set(["text/rfc822-headers", "message/global-headers"]);
+
 /** The nearest multipart/alternative around it, within its own message. */
 function alternativeOf(part: Part): Part | null {
   for (let around = part.parent; around?.kind === "multipart"; around = around.parent)
@@ -193,6 +216,14 @@ const END_OF_HEADER = new TextEncoder().encode("\r\n\r\n");
 
 function headerOf(part: Part | null, hint: string | undefined): Uint8Array<ArrayBuffer> {
   return part ? joined([headerInUtf8(part.header, hint), END_OF_HEADER]) : joined([]);
+}
+
+function returnedHeader(
+  { part, header }: { readonly part: Part; readonly header: readonly Uint8Array[] },
+  hint: string | undefined,
+): Uint8Array<ArrayBuffer> {
+  if (part.parent?.kind === "message") return headerOf(part, hint);
+  return joined([headerInUtf8(joined(header), hint), END_OF_HEADER]);
 }
 
 /** Who wrote the message within the message, and about what. */

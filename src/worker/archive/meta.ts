@@ -28,7 +28,10 @@ export interface MessageMeta {
   /** Message-ID as it stands in the header, without angle brackets; absent where there is none. */
   readonly messageId?: string;
   readonly inReplyTo?: string;
+  /** Of a report of failure, the Message-ID of what it is about too. */
   readonly references: readonly string[];
+  /** Of a report of failure that brings the header of what it is about: that message's subject, for they are one conversation. */
+  readonly aboutSubject?: string;
   /** The header's Date, unix milliseconds. */
   readonly date?: number;
   readonly attachments: readonly AttachmentMeta[];
