@@ -327,25 +327,6 @@ export async function findQueued(db: D1Database, domain: number, id: number): Pr
   return row && queued(row);
 }
 
-/** How many recipients wait, and since when. */
-export async function queueCounts(
-  db: D1Database,
-  domain: number,
-): Promise<{ readonly waiting: number; readonly oldest: number | null }> {
-  const row = await within(
-    db
-      .prepare(
-        `SELECT count(*) AS waiting, min(o.created_at) AS oldest FROM outgoing_recipient r JOIN outgoing o ON o.id = r.outgoing
-         WHERE r.due >= ?1 AND r.due < ?2 AND r.state = 'waiting'`,
-      )
-      .bind(dueColumn(domain, 0), dueColumn(domain + 1, 0))
-      .first<{ waiting: number; oldest: number | null }>(),
-    INDEX_TIMEOUT,
-    "D1 count of the queue",
-  );
-  return row ?? { waiting: 0, oldest: null };
-}
-
 /** Whether anything of an account is on its way, or is to be sent for it yet: then its rows must stay where they are. */
 export async function hasOutgoing(db: D1Database, account: number): Promise<boolean> {
   const row = db

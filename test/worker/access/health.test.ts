@@ -52,6 +52,20 @@ describe("the metrics", () => {
       env.SHARD_0.prepare(insert).bind(2, waiting + 5),
       env.SHARD_0.prepare(insert).bind(3, -waiting),
     ]);
+    await env.SHARD_0.prepare(
+      `INSERT INTO outgoing (id, domain, account, request, mid, key, size, sender, subject, facts, created_at)
+       VALUES (1, ?1, 1, 'r', 'm', 'k', 1, 'a@example.org', '', '{}', ?2)`,
+    )
+      .bind(id, Date.now() - 7200_000)
+      .run();
+    const recipient =
+      "INSERT INTO outgoing_recipient (outgoing, recipient, state, attempts, due, at) VALUES (1, ?1, ?2, 1, ?3, 0)";
+    await env.SHARD_0.batch([
+      env.SHARD_0.prepare(recipient).bind("x@example.net", "waiting", waiting),
+      env.SHARD_0.prepare(recipient).bind("y@example.net", "waiting", waiting + 9),
+      env.SHARD_0.prepare(recipient).bind("z@example.net", "refused", waiting),
+      env.SHARD_0.prepare(recipient).bind("w@example.net", "delivered", null),
+    ]);
     await asOperator("PUT", "/api/domains/example.org/mode", { mode: "emergency" });
     const response = await call("GET", "/metrics", { token: OPERATOR });
     expect(response.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -61,9 +75,13 @@ describe("the metrics", () => {
       'holdfast_domain_emergency{domain="example.org"} 1',
       'holdfast_backlog_waiting{domain="example.org"} 2',
       'holdfast_backlog_refused{domain="example.org"} 1',
+      'holdfast_outgoing_waiting{domain="example.org"} 2',
       'holdfast_mailboxes{domain="example.org"} 1',
     ]) {
       expect(text.split("\n")).toContain(line);
     }
+    const age = Number(/holdfast_outgoing_oldest_seconds\{domain="example\.org"\} (\d+)/.exec(text)?.[1]);
+    expect(age).toBeGreaterThanOrEqual(7200);
+    expect(age).toBeLessThan(7200 + 600);
   });
 });

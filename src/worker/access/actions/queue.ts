@@ -8,14 +8,8 @@ import { accountOf, mailboxWho, type Stop } from "../../send/rates.ts";
 import { directory } from "../../store/directory.ts";
 import type { DomainRow } from "../../store/domains.ts";
 import { findMailbox, findMailboxById } from "../../store/mailboxes.ts";
-import {
-  bringForward,
-  findQueued,
-  type QueueCursor,
-  type Queued,
-  queueCounts,
-  queuePage,
-} from "../../store/outgoing.ts";
+import { bringForward, findQueued, type QueueCursor, type Queued, queuePage } from "../../store/outgoing.ts";
+import { queueCounts } from "../../store/queue-totals.ts";
 import { type Shard, shardDb, shardsInUse } from "../../store/shard.ts";
 import { notFound, type Problem } from "../problem.ts";
 

@@ -10,6 +10,7 @@ import { within } from "../../store/deadline.ts";
 import { directory } from "../../store/directory.ts";
 import { domainModes } from "../../store/domains.ts";
 import { countMailboxes } from "../../store/mailboxes.ts";
+import { queueTotals } from "../../store/queue-totals.ts";
 import { shards, shardsInUse } from "../../store/shard.ts";
 import { json, newApi, PROBLEMS } from "./api.ts";
 
@@ -79,14 +80,18 @@ healthApi.openapi(
 
 async function metrics(env: Env): Promise<string> {
   const db = directory(env);
-  const [domains, mailboxes, totals, gateways, renewed] = await Promise.all([
+  const now = Date.now();
+  const [domains, mailboxes, totals, queues, gateways, renewed] = await Promise.all([
     domainModes(db),
     countMailboxes(db),
     shardsInUse(env).then((all) => Promise.all(all.map(({ db }) => backlogTotals(db)))),
+    shardsInUse(env).then((all) => Promise.all(all.map(({ db }) => queueTotals(db)))),
     gatewayHealth(env),
     renewedTo(env),
   ]);
   const backlog = totals.flat();
+  const queueOf = (id: number) => queues.flat().filter(({ domain }) => domain === id);
+  const oldest = (id: number) => Math.min(now, ...queueOf(id).map((queue) => queue.oldest));
   const boxes = new Map(mailboxes.map((row) => [row.domain, row.mailboxes]));
   const sum = (id: number, of: "waiting" | "refused"): number =>
     backlog.reduce((total, row) => (row.domain === id ? total + row[of] : total), 0);
@@ -97,6 +102,12 @@ async function metrics(env: Env): Promise<string> {
     metric("holdfast_domain_continuity", "1 while continuity is on.", (_id, { continuity }) => (continuity ? 1 : 0)),
     metric("holdfast_backlog_waiting", "Messages that wait for the origin.", (id) => sum(id, "waiting")),
     metric("holdfast_backlog_refused", "Messages that the origin refused.", (id) => sum(id, "refused")),
+    metric("holdfast_outgoing_waiting", "Recipients that outgoing mail has not reached yet.", (id) =>
+      queueOf(id).reduce((total, { waiting }) => total + waiting, 0),
+    ),
+    metric("holdfast_outgoing_oldest_seconds", "Age of the oldest message that waits to go out; 0 without any.", (id) =>
+      Math.floor((now - oldest(id)) / 1000),
+    ),
     metric("holdfast_mailboxes", "Registered mailboxes.", (id) => boxes.get(id) ?? 0),
     "# HELP holdfast_gateway_up 1 where a gateway takes connections to origins.\n# TYPE holdfast_gateway_up gauge\n",
     ...gateways.map(({ gateway, ok }) => `holdfast_gateway_up{gateway="${gateway}"} ${ok ? 1 : 0}\n`),
