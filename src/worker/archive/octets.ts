@@ -34,3 +34,8 @@ export async function* octetsOf(
     reader.cancel().catch(() => "heard by the read");
   }
 }
+
+/** Octets that are all here, as they go by. */
+export async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield octets;
+}

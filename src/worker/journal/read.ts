@@ -13,6 +13,7 @@ import { StructureReader } from "../../core/mime/structure-reader.ts";
 import { transferDecoder } from "../../core/mime/transfer.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import { MAX_JOURNAL_TEXT_BYTES } from "../../core/send/limits.ts";
+import { once } from "../archive/octets.ts";
 import { partOctets } from "../archive/structure.ts";
 import type { Content } from "../receive/content.ts";
 
@@ -109,8 +110,4 @@ async function headerOf(octets: AsyncIterable<Uint8Array>): Promise<Header> {
     if (header.complete || length >= MAX_HEADER_BYTES) break;
   }
   return header;
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }

@@ -8,7 +8,7 @@ import type { Reply } from "../../core/outcome.ts";
 import { extract, NOTHING } from "../archive/extract.ts";
 import { indexOn } from "../archive/index-on.ts";
 import type { Receipt } from "../archive/meta.ts";
-import { octetsOf } from "../archive/octets.ts";
+import { octetsOf, once } from "../archive/octets.ts";
 import { newKey, type RawMetadata } from "../archive/raw.ts";
 import { logEvent } from "../domain/ask.ts";
 import type { Env } from "../env.ts";
@@ -188,7 +188,3 @@ function sourceIn(header: Header): string {
 }
 
 const ADDRESS = /[([](?:IPv6:)?([0-9A-Fa-f:.]{3,45})[\])]/gi;
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
-}

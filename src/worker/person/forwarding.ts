@@ -2,9 +2,11 @@
  * The private address to which a mailbox's mail is sent on in emergency mode. Whoever sits there has to say so first, by a code that
  * is sent to it: else anybody could have a stranger flooded. How the copies are sent is for send/forward.ts (decision 022).
  */
+
 import { parseAddress } from "../../core/address.ts";
 import { err, ok, type Result } from "../../core/result.ts";
 import { CONFIRMATION_LENGTH, CONFIRMATION_LIFE } from "../../core/send/limits.ts";
+import { once } from "../archive/octets.ts";
 import { logEvent } from "../domain/ask.ts";
 import type { Env } from "../env.ts";
 import { randomSecret, sha256 } from "../identity/random-secret.ts";
@@ -138,8 +140,4 @@ If it is not, do nothing: without the code nothing is sent on.
     now,
   );
   return submitted.ok ? null : submitted.error;
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }

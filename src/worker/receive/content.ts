@@ -1,7 +1,9 @@
 /** The octets of a message as they come in: the header is looked at, the digest is taken, nothing is changed. */
+
 import { createHash, type Hash } from "node:crypto";
 import { MAX_BUFFERED_BYTES, MAX_HEADER_BYTES } from "../../core/limits.ts";
 import { type Header, lastHopTraceEnd, readHeader } from "../../core/mime/header.ts";
+import { once } from "../archive/octets.ts";
 import type { MessageSource } from "./contract.ts";
 
 export interface Content {
@@ -81,10 +83,6 @@ async function* exactly(source: MessageSource): AsyncGenerator<Uint8Array> {
   if (seen !== source.size) {
     throw new SizeMismatchError(`${source.size} octets were announced, ${seen > source.size ? "more" : seen} came`);
   }
-}
-
-async function* once(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield chunk;
 }
 
 function concat(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

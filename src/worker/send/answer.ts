@@ -1,10 +1,12 @@
 /** The vacation notice (RFC 3834, RFC 8621 §8): to a person, once in a while, and never to whoever is a machine. */
+
 import { parseAddress } from "../../core/address.ts";
 import type { AuthenticationResults } from "../../core/authentication-results.ts";
 import { textForm } from "../../core/mime/fields.ts";
 import { type Header, messageIdOf } from "../../core/mime/header.ts";
 import { whyNotAnswered } from "../../core/send/answerable.ts";
 import { htmlToText } from "../archive/html-text.ts";
+import { once } from "../archive/octets.ts";
 import { displayName } from "../person/identities.ts";
 import { rememberTold, type Vacation, wasTold } from "../store/on-arrival.ts";
 import { shardDb } from "../store/shard.ts";
@@ -94,8 +96,4 @@ function threadOf(
 ): { readonly inReplyTo?: string; readonly references: readonly string[] } {
   const id = messageIdOf(header);
   return id === null ? { references: [] } : { inReplyTo: id, references: [...references, id] };
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }

@@ -2,10 +2,12 @@
  * Reports to senders go the way of mail from outside: in emergency mode into their portal inbox, else to their own server. One to a
  * sender elsewhere, of what an origin relayed, is queued as any mail. A report is never answered with a report.
  */
+
 import { STORE_TIMEOUT } from "../../core/limits.ts";
 import { readHeader } from "../../core/mime/header.ts";
 import { formatReply, type Reply } from "../../core/outcome.ts";
 import { MAX_RETURNED_HEADER_BYTES, SEND_EXPIRY, STOPPED_PAUSE } from "../../core/send/limits.ts";
+import { once } from "../archive/octets.ts";
 import { getRaw } from "../archive/raw.ts";
 import { openTransaction } from "../receive/transaction.ts";
 import { within } from "../store/deadline.ts";
@@ -121,8 +123,4 @@ function toldBy(reply: Reply): Told {
   if (reply.code < 500) return "later";
   console.warn("a sender's own server takes no report", formatReply(reply));
   return "never";
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }

@@ -2,11 +2,13 @@
  * A message as a person's program brings it, made ready to go (RFC 6409 §8): blind copies go, a missing Date and Message-ID come,
  * lines end in CRLF. All else stays as it is.
  */
+
 import { MAX_BUFFERED_BYTES } from "../../core/limits.ts";
 import { type Header, messageIdOf } from "../../core/mime/header.ts";
 import { joined } from "../../core/mime/joined.ts";
 import { rfc5322Date } from "../../core/mime/trace.ts";
 import { BareLines } from "../../core/protocol/smtp/bare-lines.ts";
+import { once } from "../archive/octets.ts";
 import { type Content, openContent } from "../receive/content.ts";
 import type { MessageSource } from "../receive/contract.ts";
 
@@ -92,8 +94,4 @@ function mend(octets: Uint8Array): Uint8Array {
     out[length++] = octet === CR ? LF : octet;
   }
   return out.subarray(0, length);
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }

@@ -111,6 +111,7 @@ class Rehearsal {
     const writing = Promise.all(DOMAINS.map((domain) => this.#write(letters, domain))).finally(() => {
       submitting = false;
     });
+    // It is waited for below, which throws the same; until then that is nobody's to hear.
     writing.catch(() => undefined);
     const early = Math.floor(kills / 3);
     const answers = () => this.#submitted.accepted.size;

@@ -1,4 +1,5 @@
 /** Mail that a person sends: written in parts, or as a whole message. The API and the webmail both call these. */
+
 import { ulid } from "ulidx";
 import { MAX_THREAD_REFERENCES, STORE_TIMEOUT } from "../../../core/limits.ts";
 import { type Mailbox as Addressee, mailboxes } from "../../../core/mime/addresses.ts";
@@ -6,6 +7,7 @@ import { readHeader } from "../../../core/mime/header.ts";
 import { joined } from "../../../core/mime/joined.ts";
 import { err, ok, type Result } from "../../../core/result.ts";
 import { MAX_COMPOSE_BYTES } from "../../../core/send/limits.ts";
+import { once } from "../../archive/octets.ts";
 import type { Env } from "../../env.ts";
 import type { User } from "../../identity/principal.ts";
 import { findBlob, readBlobId } from "../../mailbox/blobs.ts";
@@ -331,8 +333,4 @@ export async function deliveryOf(env: Env, user: User, message: PlacedMessage): 
     if (found) return recipientsOfRow(db, found.id);
   }
   return null;
-}
-
-async function* once(octets: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield octets;
 }
